@@ -1,0 +1,22 @@
+//! The rules of quota, as pure values: who is counted, against which limits, in which period, and what a refusal says.
+//!
+//! No async, no I/O, no store, no HTTP. A store does the arithmetic (`used + held + amount <= max`); policy stands here.
+
+mod charge;
+mod id;
+mod limit;
+mod pattern;
+mod plan;
+mod refusal;
+mod window;
+
+pub use charge::{Bucket, Charge, Hold, Rule, Standing};
+pub use id::{Domain, Scope, decode_id, encode_id};
+pub use limit::{Limit, MAX_AMOUNT, Meter};
+pub use pattern::Pattern;
+pub use plan::{Group, ModelSet, Plan, Policy, Subject};
+pub use refusal::{Refusal, RefusalContext};
+pub use window::{Calendar, Period, Rate, Window};
+
+#[cfg(test)]
+mod tests;

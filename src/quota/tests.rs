@@ -1,0 +1,213 @@
+//! Windows, ids, patterns and sentences, by value.
+
+use super::*;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap()
+}
+
+#[test]
+fn periods_begin_where_the_zone_says() {
+    let cases = [
+        (
+            Calendar::Month,
+            "UTC",
+            "2026-11-24T12:00:00Z",
+            "2026-11",
+            "2026-11-01T00:00:00Z",
+            "2026-12-01T00:00:00Z",
+        ),
+        (
+            Calendar::Month,
+            "Europe/Berlin",
+            "2026-10-31T23:30:00Z",
+            "2026-11",
+            "2026-10-31T23:00:00Z",
+            "2026-11-30T23:00:00Z",
+        ),
+        (
+            Calendar::Month,
+            "UTC",
+            "2026-12-31T23:59:59Z",
+            "2026-12",
+            "2026-12-01T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+        ),
+        (
+            Calendar::Day,
+            "America/New_York",
+            "2026-11-01T12:00:00Z",
+            "2026-11-01",
+            "2026-11-01T04:00:00Z",
+            "2026-11-02T05:00:00Z",
+        ),
+        (
+            Calendar::Week,
+            "UTC",
+            "2027-01-01T00:00:00Z",
+            "2026-W53",
+            "2026-12-28T00:00:00Z",
+            "2027-01-04T00:00:00Z",
+        ),
+        (
+            Calendar::Year,
+            "Asia/Tokyo",
+            "2026-12-31T15:00:00Z",
+            "2027",
+            "2026-12-31T15:00:00Z",
+            "2027-12-31T15:00:00Z",
+        ),
+        (
+            Calendar::Hour,
+            "Asia/Kolkata",
+            "2026-11-24T12:10:00Z",
+            "2026-11-24T17+05:30",
+            "2026-11-24T11:30:00Z",
+            "2026-11-24T12:30:00Z",
+        ),
+    ];
+    for (calendar, tz, now, id, start, end) in cases {
+        let period = calendar.period_at(at(now), &zone(tz));
+        assert_eq!(
+            (&*period.id, period.start, period.end),
+            (id, at(start), at(end)),
+            "{calendar:?} {tz} {now}"
+        );
+    }
+}
+
+#[test]
+fn the_hour_that_comes_twice_is_two_periods() {
+    let berlin = zone("Europe/Berlin");
+    let first = Calendar::Hour.period_at(at("2026-10-25T00:30:00Z"), &berlin);
+    let second = Calendar::Hour.period_at(at("2026-10-25T01:30:00Z"), &berlin);
+    assert_ne!(first.id, second.id);
+    assert_eq!(first.end, second.start);
+}
+
+proptest! {
+    #[test]
+    fn every_instant_lies_in_its_period_and_the_next_begins_at_its_end(
+        second in 0_i64..4_000_000_000,
+        calendar in prop::sample::select(vec![Calendar::Hour, Calendar::Day, Calendar::Week, Calendar::Month, Calendar::Year]),
+        name in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]),
+    ) {
+        let (now, zone) = (Timestamp::from_second(second).unwrap(), zone(name));
+        let period = calendar.period_at(now, &zone);
+        prop_assert!(period.start <= now && now < period.end, "{period:?}");
+        let next = calendar.period_at(period.end, &zone);
+        prop_assert_eq!(next.start, period.end);
+        prop_assert_ne!(next.id, period.id);
+    }
+
+    #[test]
+    fn ids_come_back_and_cannot_forge_a_separator(id in "\\PC{0,40}|[{}|:%\\n ]{0,10}") {
+        let encoded = encode_id(&id);
+        prop_assert_eq!(decode_id(&encoded), id);
+        let forged = ['{', '}', '|', ':', '\n', ' '].iter().any(|c| encoded.contains(*c));
+        prop_assert!(!forged);
+    }
+
+    #[test]
+    fn a_pattern_without_star_matches_itself_only(name in "[a-z0-9.-]{1,20}", other in "[a-z0-9.-]{1,20}") {
+        let pattern = Pattern::new(&name);
+        prop_assert!(pattern.matches(&name));
+        prop_assert_eq!(pattern.matches(&other), name == other);
+    }
+}
+
+#[test]
+fn patterns() {
+    for (pattern, name, expected) in [
+        ("claude-*", "claude-3-opus", true),
+        ("claude-*", "Claude-3-Opus", true),
+        ("claude-*", "claude-", true),
+        ("claude-*", "xclaude-3", false),
+        ("*", "", true),
+        ("gpt-*-mini", "gpt-4o-mini", true),
+        ("gpt-*-mini", "gpt-mini", false),
+        ("a*a", "a", false),
+        ("*b*", "abc", true),
+        ("gpt-%", "gpt-4", false),
+        (".*", "gpt-4", false),
+    ] {
+        assert_eq!(Pattern::new(pattern).matches(name), expected, "{pattern} {name}");
+    }
+}
+
+fn limit(name: &str, scope: Scope, max: u64, window: Window) -> Limit {
+    Limit { name: name.into(), meter: Meter::Messages, models: None, scope, max, window }
+}
+
+#[test]
+fn sentences_say_what_is_spent_until_when_and_what_works() {
+    let now = at("2026-11-24T00:00:00Z");
+    let month = Window::Calendar(Calendar::Month);
+    let context = RefusalContext {
+        now,
+        resets_at: Some(at("2026-12-01T00:00:00Z")),
+        still_available: Some("gemini-2.0-flash"),
+    };
+    let bare = RefusalContext { now, resets_at: None, still_available: None };
+    let standing = |used, held, max| Standing { used, held, max, wait_ms: 1500 };
+    let say = |limit: &Limit, standing, context| Refusal::new(limit, standing, context).message;
+
+    let premium = limit("premium", Scope::User, 20, month);
+    assert_eq!(
+        say(&premium, standing(20, 0, 20), context),
+        "Premium quota exhausted: 20 of 20 messages used this month. Resets 2026-12-01T00:00:00Z. gemini-2.0-flash is still available."
+    );
+    assert_eq!(
+        say(
+            &limit("messages", Scope::User, 100, month),
+            standing(98, 2, 100),
+            RefusalContext { still_available: None, ..context }
+        ),
+        "Message quota exhausted: 98 of 100 messages used this month, 2 in progress. Resets 2026-12-01T00:00:00Z."
+    );
+    // a member does not learn the team's figures
+    assert_eq!(
+        say(
+            &limit("pool", Scope::Team, 5000, month),
+            standing(5000, 0, 5000),
+            RefusalContext { still_available: None, ..context }
+        ),
+        "Team pool quota exhausted this month. Resets 2026-12-01T00:00:00Z."
+    );
+    assert_eq!(
+        say(&limit("burst", Scope::User, 30, Window::Rate(Rate::Minute)), standing(30, 0, 30), bare),
+        "Too many messages: the limit is 30 a minute. Try again in 2 s."
+    );
+    assert_eq!(
+        say(&limit("parallel", Scope::User, 4, Window::Open), standing(0, 4, 4), bare),
+        "Too many requests at once: 4 of 4 are open. Wait for one to finish."
+    );
+}
+
+#[test]
+fn a_refusal_knows_when_to_come_back() {
+    let context = RefusalContext {
+        now: at("2026-11-30T23:59:59Z"),
+        resets_at: Some(at("2026-12-01T00:00:00Z")),
+        still_available: None,
+    };
+    let month = Refusal::new(
+        &limit("m", Scope::User, 1, Window::Calendar(Calendar::Month)),
+        Standing { used: 1, held: 0, max: 1, wait_ms: 0 },
+        context,
+    );
+    assert_eq!((month.retry_after_ms, month.is_long()), (Some(1000), true));
+    let rate = Refusal::new(
+        &limit("r", Scope::User, 1, Window::Rate(Rate::Second)),
+        Standing { used: 1, held: 0, max: 1, wait_ms: 700 },
+        context,
+    );
+    assert_eq!((rate.retry_after_ms, rate.is_long()), (Some(700), false));
+}

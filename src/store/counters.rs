@@ -1,0 +1,183 @@
+//! The counters: a fast copy of the ledger's totals plus the holds of requests in flight.
+//!
+//! One domain is one unit of atomicity. An implementation keeps, per domain: `used` and `held` of each bucket, the epoch
+//! of each owner, the live holds by request id, and tombstones (request ids settled in the last
+//! [`TOMBSTONE_MS`]). A domain that is not loaded is COLD, never zero.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::ledger::{BucketTotal, OwnerEpoch};
+use crate::quota::{Charge, Domain, Hold, Standing};
+
+/// How long a settled request id is remembered: far longer than any repeat of a settle (60 s) or an announcement.
+pub const TOMBSTONE_MS: u64 = 300_000;
+
+/// Atomic counters. All times are the store's own (`now_ms` in answers), so gateways with wrong clocks agree.
+#[async_trait]
+pub trait Counters: Send + Sync {
+    /// Takes all holds or none. Expired holds of the domain are given back first. The same request id again gets the
+    /// same answer and one hold; a request id with a tombstone is admitted without a hold.
+    /// Buckets follow their owner's current epoch, which the answer carries.
+    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError>;
+
+    /// Ends a hold: gives back what was held and adds the charges to `used`, in the charges' own epoch and period.
+    /// Without a hold (the lease ran out): nothing if a tombstone stands, else the charges are added and counted late.
+    /// Leaves a tombstone. Empty charges, or amounts of 0, release.
+    async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError>;
+
+    /// Extends the leases of these requests to `lease_ms` from now. Returns the ids that no longer have a hold.
+    async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError>;
+
+    /// The numbers of these holds' buckets in the owner's current epoch, without taking anything. `None`: cold.
+    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Loads a cold domain from the ledger's totals. If the domain is already warm nothing happens (the first of several
+    /// loaders wins). `totals.recent` become tombstones. Returns true if this call loaded it.
+    async fn rebuild(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError>;
+
+    /// Tells a loaded domain of requests that the ledger did not know when it was read: live holds are put back, ended
+    /// requests are added to `used`. An id with a tombstone or a hold is ignored. On a cold domain: no effect.
+    async fn announce(&self, domain: &Domain, announcements: &[Announcement]) -> Result<(), StoreError>;
+
+    /// Opens a new epoch for an owner after the ledger recorded the reset. Never goes back; cold: no effect.
+    async fn open_epoch(&self, domain: &Domain, owner: &OwnerEpoch) -> Result<(), StoreError>;
+
+    /// Every bucket with its numbers, the epochs and the live holds: for `verify` and `explain`. `None`: cold.
+    async fn dump(&self, domain: &Domain) -> Result<Option<DomainDump>, StoreError>;
+
+    /// Sets `used` of a bucket right (`verify --repair`, `heal`): only if the bucket has no hold, only in this epoch.
+    /// Returns false if a hold stood in the way or the domain is cold.
+    async fn repair(&self, domain: &Domain, total: &BucketTotal) -> Result<bool, StoreError>;
+
+    /// Makes the domain cold.
+    async fn forget(&self, domain: &Domain) -> Result<(), StoreError>;
+
+    /// Gives back expired holds everywhere it is cheap to look (memory: all; Redis: the domains this gateway used).
+    /// Returns how many.
+    async fn sweep(&self) -> Result<u64, StoreError>;
+
+    /// Answers if the store is reachable.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A request for admission.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve<'a> {
+    /// Our own id of the request.
+    pub rid: Uuid,
+    /// The domain of all holds.
+    pub domain: &'a Domain,
+    /// What to hold.
+    pub holds: &'a [Hold],
+    /// How long the holds stand if nobody settles or renews them, in milliseconds.
+    pub lease_ms: u64,
+}
+
+/// The answer to a reserve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// All holds stand.
+    Admitted(Admission),
+    /// One limit would not take it; nothing changed.
+    Refused(Refused),
+    /// The domain must be loaded from the ledger first.
+    Cold,
+    /// The domain was just loaded and waits for other gateways to announce their requests; ask again in this many
+    /// milliseconds.
+    Wait(u64),
+}
+
+/// The numbers of an admission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The store's time, milliseconds since 1970.
+    pub now_ms: i64,
+    /// The owner's epoch of each hold, in the order of the holds.
+    pub epochs: Vec<u32>,
+    /// The numbers after this hold was taken, in the order of the holds.
+    pub standings: Vec<Standing>,
+}
+
+/// The numbers of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The store's time, milliseconds since 1970.
+    pub now_ms: i64,
+    /// Index of the first hold that did not fit.
+    pub index: usize,
+    /// The unchanged numbers, in the order of the holds.
+    pub standings: Vec<Standing>,
+}
+
+/// What a settle did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The hold became use.
+    Done,
+    /// The hold was gone; the charges were added all the same.
+    Late,
+    /// It had been settled before: nothing happened.
+    Duplicate,
+    /// The domain is cold: nothing happened, the ledger and announcements carry the charge.
+    Cold,
+}
+
+/// Numbers read without taking anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The store's time, milliseconds since 1970.
+    pub now_ms: i64,
+    /// In the order of the holds asked for.
+    pub standings: Vec<Standing>,
+    /// The owner's epoch of each hold.
+    pub epochs: Vec<u32>,
+    /// When each owner's epoch was opened, milliseconds since 1970; 0: never reset.
+    pub reset_at_ms: Vec<i64>,
+}
+
+/// What the ledger knows of a domain: one consistent read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainTotals {
+    /// `used` of each bucket whose period has not ended.
+    pub buckets: Vec<BucketTotal>,
+    /// Owners that were ever reset.
+    pub epochs: Vec<OwnerEpoch>,
+    /// Ids of the requests ingested in the last [`TOMBSTONE_MS`].
+    pub recent: Vec<Uuid>,
+}
+
+/// A request that a gateway knows of and the ledger may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announcement {
+    /// Still in flight: its holds, the epochs they were taken in, and what is left of its lease.
+    Held {
+        /// Our id.
+        rid: Uuid,
+        /// Its holds (rate holds are left out).
+        holds: Vec<Hold>,
+        /// The epoch of each hold.
+        epochs: Vec<u32>,
+        /// Milliseconds until the lease ends.
+        lease_ms: u64,
+    },
+    /// Ended, journalled, perhaps not yet in the ledger.
+    Ended {
+        /// Our id.
+        rid: Uuid,
+        /// Its charges.
+        charges: Vec<Charge>,
+    },
+}
+
+/// Everything a domain holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainDump {
+    /// Each quota bucket and epoch: `used`.
+    pub buckets: Vec<BucketTotal>,
+    /// `held` of each bucket key and epoch that is not 0.
+    pub held: Vec<(String, u32, u64)>,
+    /// Live holds: request id and when the lease ends, milliseconds since 1970.
+    pub holds: Vec<(Uuid, i64)>,
+}

@@ -1,0 +1,133 @@
+//! The ledger: the truth about usage. `message_logs` holds a row for each metered request, `user_usage` the running
+//! totals, which always equal the fold of the rows.
+
+use async_trait::async_trait;
+
+use super::counters::DomainTotals;
+use super::entry::Entry;
+use super::StoreError;
+use crate::quota::{Bucket, Domain};
+
+/// The ledger.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Creates or upgrades the tables.
+    async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Writes a batch in one transaction. Rows that stand already (by month and id) add nothing; only rows that really
+    /// went in are added to `user_usage`. Repeating a batch, or one that overlaps it, is therefore a no-op.
+    async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError>;
+
+    /// What the counters need to load a domain: one consistent snapshot.
+    async fn load(&self, domain: &Domain, now_ms: i64) -> Result<DomainTotals, StoreError>;
+
+    /// Records an administrator's reset: opens the owner's next epoch and writes the audit row, in one transaction.
+    async fn reset(&self, request: &ResetRequest<'_>) -> Result<OwnerEpoch, StoreError>;
+
+    /// The domain a user's requests were last counted in, newest first, at most `max`: teams a user has belonged to.
+    async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError>;
+
+    /// One row a month, newest first, for one user.
+    async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError>;
+
+    /// Domains with usage in a period that has not ended: for `verify`. Pages by name, after `after`.
+    async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError>;
+
+    /// Buckets where `user_usage` differs from the fold of `message_logs`: (stored, folded). Empty when all is well.
+    async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError>;
+
+    /// Number of rows in `message_logs` and the sum of charged messages.
+    async fn totals(&self) -> Result<LedgerTotals, StoreError>;
+
+    /// Answers if the store is reachable.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// What an ingest did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ingested {
+    /// Rows that went in.
+    pub inserted: u64,
+    /// Rows that stood already.
+    pub duplicates: u64,
+}
+
+/// The total of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BucketTotal {
+    /// Which bucket.
+    pub bucket: Bucket,
+    /// In which epoch of its owner.
+    pub epoch: u32,
+    /// First instant of the period, milliseconds since 1970.
+    pub period_start_ms: i64,
+    /// End of the period, milliseconds since 1970.
+    pub period_end_ms: i64,
+    /// The sum of the charges.
+    pub used: u64,
+}
+
+/// The current epoch of an owner in a domain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OwnerEpoch {
+    /// `scope|owner`, as [`Bucket::owner_key`] gives it.
+    pub owner_key: String,
+    /// 0 until the first reset.
+    pub epoch: u32,
+    /// When it was opened, milliseconds since 1970.
+    pub reset_at_ms: i64,
+}
+
+/// A reset by an administrator.
+#[derive(Clone, Copy, Debug)]
+pub struct ResetRequest<'a> {
+    /// The domain.
+    pub domain: &'a Domain,
+    /// `scope|owner`.
+    pub owner_key: &'a str,
+    /// When, milliseconds since 1970.
+    pub now_ms: i64,
+    /// The audit row.
+    pub audit: Audit<'a>,
+}
+
+/// Who did what, when, why. Insert-only.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit<'a> {
+    /// The administrator's user id, or `cli`.
+    pub actor: &'a str,
+    /// Such as `usage.reset`.
+    pub action: &'a str,
+    /// Whom it was done to.
+    pub subject: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Details as a JSON text.
+    pub detail: &'a str,
+}
+
+/// One month of one user, over all domains and epochs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonthUsage {
+    /// `2026-11`.
+    pub month: String,
+    /// Charged messages.
+    pub messages: u64,
+    /// Of these, on models of the group `premium`.
+    pub premium_messages: u64,
+    /// Tokens in.
+    pub input_tokens: u64,
+    /// Tokens out.
+    pub output_tokens: u64,
+    /// Cost.
+    pub cost_micro_usd: u64,
+}
+
+/// Sums over the whole ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerTotals {
+    /// Rows in `message_logs`.
+    pub rows: u64,
+    /// Charged messages.
+    pub messages: u64,
+}

@@ -1,0 +1,47 @@
+//! Where quota and usage are kept: the traits [`Counters`] and [`Ledger`], their implementations, the journal and the
+//! writer. Stores do arithmetic; they know no plan, no model and no HTTP.
+//!
+//! Conventions, for every implementation:
+//! * Each call is atomic for its domain (counters) or its batch (ledger) and idempotent by request id.
+//! * "Nothing there" is a value (`Cold`, `None`), never an error.
+//! * [`StoreError::transient`] is decided here, where the driver's error is known; callers only choose a policy.
+
+pub mod counters;
+pub mod entry;
+pub mod journal;
+pub mod ledger;
+pub mod memory;
+pub mod sqlite;
+pub mod writer;
+
+pub use counters::{Admission, Announcement, Counters, DomainTotals, Refused, Reserve, Reserved, Settled, Snapshot};
+pub use entry::{Entry, Outcome};
+pub use ledger::{Audit, BucketTotal, Ingested, Ledger, MonthUsage, OwnerEpoch, ResetRequest};
+
+use thiserror::Error;
+
+/// A store that did not do what was asked.
+#[derive(Debug, Error)]
+#[error("{store} {operation}: {message}")]
+pub struct StoreError {
+    /// `memory`, `redis`, `sqlite`, `postgres` or `journal`.
+    pub store: &'static str,
+    /// What was asked, such as `reserve` or `ingest`.
+    pub operation: &'static str,
+    /// The driver's words, without credentials.
+    pub message: String,
+    /// May the same call succeed later without anybody changing anything?
+    pub transient: bool,
+}
+
+impl StoreError {
+    /// An error that may pass by itself: connection lost, time-out, server starting, lock not free.
+    pub fn transient(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
+        Self { store, operation, message: message.to_string(), transient: true }
+    }
+
+    /// An error that stays until somebody acts: wrong data, wrong schema, no permission.
+    pub fn permanent(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
+        Self { store, operation, message: message.to_string(), transient: false }
+    }
+}
