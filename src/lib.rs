@@ -4,3 +4,5 @@
 
 pub mod clock;
 pub mod quota;
+pub mod store;
+pub mod upstream;

@@ -58,8 +58,22 @@ pub trait Counters: Send + Sync {
     /// Returns how many.
     async fn sweep(&self) -> Result<u64, StoreError>;
 
+    /// Waits for news that the gateway must answer with announcements. Stores inside this process have none.
+    async fn next_event(&self) -> CountersEvent {
+        std::future::pending().await
+    }
+
     /// Answers if the store is reachable.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// News from the counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CountersEvent {
+    /// Some gateway loaded this domain from the ledger: announce what this gateway knows of it, even if that is nothing.
+    Rebuilt(Domain),
+    /// The connection was lost and is back, perhaps to another process: announce everything.
+    Reconnected,
 }
 
 /// A request for admission.

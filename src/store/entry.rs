@@ -121,7 +121,10 @@ impl Entry {
 
     /// The request as one charged message or none: what analytics count.
     pub fn messages(&self) -> u64 {
-        u64::from(matches!(self.outcome, Outcome::Ok | Outcome::Cancelled | Outcome::Truncated) || self.is_charged())
+        u64::from(
+            matches!(self.outcome, Outcome::Ok | Outcome::Cancelled | Outcome::Truncated)
+                || self.is_charged(),
+        )
     }
 }
 

@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 
+use super::StoreError;
 use super::counters::DomainTotals;
 use super::entry::Entry;
-use super::StoreError;
 use crate::quota::{Bucket, Domain};
 
 /// The ledger.
@@ -50,6 +50,9 @@ pub struct Ingested {
     pub inserted: u64,
     /// Rows that stood already.
     pub duplicates: u64,
+    /// Which history of the database answered (PostgreSQL: its timeline; SQLite: 0). A change means that a fail-over may
+    /// have lost acknowledged rows: the writer replays what the journal still has.
+    pub incarnation: u64,
 }
 
 /// The total of one bucket.

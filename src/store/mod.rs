@@ -8,15 +8,14 @@
 
 pub mod counters;
 pub mod entry;
-pub mod journal;
 pub mod ledger;
-pub mod memory;
-pub mod sqlite;
-pub mod writer;
 
-pub use counters::{Admission, Announcement, Counters, DomainTotals, Refused, Reserve, Reserved, Settled, Snapshot};
+pub use counters::{
+    Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, Refused, Reserve, Reserved,
+    Settled, Snapshot,
+};
 pub use entry::{Entry, Outcome};
-pub use ledger::{Audit, BucketTotal, Ingested, Ledger, MonthUsage, OwnerEpoch, ResetRequest};
+pub use ledger::{Audit, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest};
 
 use thiserror::Error;
 

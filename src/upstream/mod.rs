@@ -1,0 +1,5 @@
+//! Which upstream serves a model in a dialect. Pure: no sockets, no clock; health and time come in as arguments.
+
+mod settings;
+
+pub use settings::{BaseUrl, UpstreamSettings};
