@@ -2,7 +2,16 @@
 //!
 //! The rooms and who may import whom stand in `ARCHITECTURE.md`; `tests/it/layers.rs` enforces them.
 
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod dialect;
+pub mod gate;
+pub mod proxy;
 pub mod quota;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

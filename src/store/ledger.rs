@@ -27,6 +27,9 @@ pub trait Ledger: Send + Sync {
     /// The domain a user's requests were last counted in, newest first, at most `max`: teams a user has belonged to.
     async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError>;
 
+    /// The plan and team of the user's newest row; `None`: never seen.
+    async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError>;
+
     /// One row a month, newest first, for one user.
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError>;
 
@@ -41,6 +44,15 @@ pub trait Ledger: Send + Sync {
 
     /// Answers if the store is reachable.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// How a user was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The plan that applied.
+    pub plan: String,
+    /// The team that the token named.
+    pub team: Option<String>,
 }
 
 /// What an ingest did.

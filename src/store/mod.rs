@@ -6,16 +6,24 @@
 //! * "Nothing there" is a value (`Cold`, `None`), never an error.
 //! * [`StoreError::transient`] is decided here, where the driver's error is known; callers only choose a policy.
 
+pub mod audit;
 pub mod counters;
 pub mod entry;
+pub mod journal;
 pub mod ledger;
+pub mod memory;
+mod row;
+pub mod sqlite;
+pub mod writer;
 
 pub use counters::{
     Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, Refused, Reserve, Reserved,
     Settled, Snapshot,
 };
 pub use entry::{Entry, Outcome};
-pub use ledger::{Audit, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest};
+pub use ledger::{
+    Audit, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
+};
 
 use thiserror::Error;
 

@@ -1,0 +1,81 @@
+//! The operators' listener: `/metrics`, `/health/live`, `/health/ready`. Never on the public port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+
+use super::error;
+use crate::gate::Gate;
+use crate::store::writer::WriterHandle;
+use crate::telemetry::Metrics;
+
+/// What the admin pages show.
+#[derive(Clone)]
+pub struct AdminState {
+    /// Quota.
+    pub gate: Arc<Gate>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The writer to the ledger.
+    pub writer: WriterHandle,
+    /// True while the gateway stops.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// The admin pages.
+pub fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health/live", get(|| async { Json(json!({ "status": "live" })) }))
+        .route("/health/ready", get(ready))
+        .fallback(error::not_found)
+        .with_state(state)
+}
+
+async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, error::ApiError> {
+    let AdminState { gate, metrics, writer, .. } = &state;
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let counts = gate.counts();
+    metrics.holds_open.set(gauge(gate.holds_open()));
+    metrics.holds_expired.set(gauge(counts.expired.load(Ordering::Relaxed)));
+    metrics.degraded.set(gauge(counts.degraded.load(Ordering::Relaxed)));
+    metrics.late_settles.set(gauge(counts.late.load(Ordering::Relaxed)));
+    metrics.rebuilds.set(gauge(counts.rebuilds.load(Ordering::Relaxed)));
+    metrics.journal_pending.set(gauge(gate.journal().pending_events()));
+    #[expect(clippy::cast_precision_loss, reason = "a gauge in seconds")]
+    metrics.ledger_lag_seconds.set(writer.lag_ms() as f64 / 1e3);
+    metrics.ledger_rows.set(gauge(writer.rows_total()));
+    let page = metrics.page().map_err(|failure| {
+        error::ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", failure.to_string())
+    })?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page))
+}
+
+/// Ready: may be sent requests. Not while draining, and not when the journal cannot take one more. An unreachable
+/// ledger or counter store does not make it unready: the gateway serves on by its outage policy.
+async fn ready(State(state): State<AdminState>) -> impl IntoResponse {
+    let draining = state.draining.load(Ordering::Acquire);
+    let journal = state.gate.journal().health();
+    let ready = !draining && journal.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "status": if ready { "ready" } else { "not ready" },
+        "draining": draining,
+        "journal": {
+            "full": journal.full,
+            "poisonedSegments": journal.poisoned_segments,
+            "damagedSegments": journal.damaged_segments,
+            "syncs": !journal.keeper_died,
+        },
+        "counters": if state.gate.is_degraded() { "unreachable" } else { "ok" },
+        "ledgerLagMs": state.writer.lag_ms(),
+    });
+    (status, Json(body))
+}

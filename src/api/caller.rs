@@ -1,0 +1,27 @@
+//! The caller of an API request: an extractor that every handler names, so that its signature shows its powers.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::ApiState;
+use super::error::ApiError;
+use crate::auth::{AuthError, Caller};
+
+/// A verified user. Anonymous callers have no usage to see.
+pub struct SignedIn(pub Arc<Caller>);
+
+impl FromRequestParts<ApiState> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let auth = state.auth.load_full();
+        let credential = auth.credential(&parts.headers, None)?.ok_or(AuthError::Missing)?;
+        let verified = match auth.cached(&credential) {
+            Some(verified) => verified,
+            None => auth.authenticate(&credential).await?,
+        };
+        Ok(Self(Arc::new(verified.caller().clone())))
+    }
+}

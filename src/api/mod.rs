@@ -1,0 +1,43 @@
+//! The usage API and the admin pages, as axum routers. Runs inside the proxy's listener (clients) and on the admin
+//! listener (operators). Must not know Pingora.
+
+mod admin;
+mod caller;
+mod error;
+mod usage;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::routing::get;
+
+pub use admin::{AdminState, router as admin_router};
+
+use crate::auth::Authenticator;
+use crate::gate::Gate;
+
+/// What the API's handlers need.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Quota.
+    pub gate: Arc<Gate>,
+    /// Who is calling.
+    pub auth: Arc<ArcSwap<Authenticator>>,
+}
+
+/// Everything that is served to clients outside `/v1` and `/v1beta`.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/api/usage", get(usage::read).delete(usage::reset))
+        .route("/api/usage/history", get(usage::history))
+        .route("/api/openapi.json", get(openapi))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(state)
+}
+
+/// The description of this API (`OpenAPI` 3.1).
+async fn openapi() -> impl axum::response::IntoResponse {
+    ([(http::header::CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
+}

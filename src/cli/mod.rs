@@ -1,0 +1,83 @@
+//! The command: one file a subcommand. Errors go to standard error with exit code 1; wrong usage is 2.
+
+mod check;
+mod client;
+mod demo;
+mod print;
+mod run;
+pub mod stub;
+mod token;
+mod usage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Settings};
+
+/// A reverse-proxy quota gateway for LLM providers.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the gateway.
+    Run(run::RunArgs),
+    /// Start the gateway with a built-in stub model server and ready-made tokens: no key, no file, no server needed.
+    Demo(demo::DemoArgs),
+    /// Check the configuration, all problems at once.
+    Check(check::CheckArgs),
+    /// Print a token signed with the first issuer that has a secret.
+    Token(token::TokenArgs),
+    /// Show a user's usage, from the running gateway.
+    Usage(usage::UsageArgs),
+    /// Reset a user's counters for the running periods, through the running gateway. The ledger keeps its rows.
+    Reset(usage::ResetArgs),
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file.
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/tollgate.toml")]
+    file: PathBuf,
+}
+
+impl ConfigArg {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// All its problems.
+    pub fn load(&self) -> Result<Settings> {
+        Ok(config::load(&self.file, &|name| std::env::var(name).ok())?)
+    }
+}
+
+/// Runs the command line. The only way out of the program.
+pub fn main() -> ExitCode {
+    // one crypto provider for every TLS user of this process, before any of them starts
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a crypto provider was installed before");
+    }
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Usage(args) => usage::show(&args),
+        Command::Reset(args) => usage::reset(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

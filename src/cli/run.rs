@@ -1,0 +1,31 @@
+//! `tollgate run`: the gateway.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::ConfigArg;
+use crate::app::{self, App, Stop};
+use crate::clock::Clock;
+use crate::telemetry;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Moves the gateway's clock forward (for rehearsing a month's turn), such as `2h 30m`.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, hide = true)]
+    clock_shift: Option<std::time::Duration>,
+}
+
+/// Runs until a signal.
+///
+/// # Errors
+/// Whatever keeps the gateway from starting.
+pub fn run(args: &RunArgs) -> Result<()> {
+    let settings = args.config.load()?;
+    telemetry::init_log();
+    let clock = args.clock_shift.map_or_else(Clock::system, Clock::shifted);
+    let app = App::new(settings, clock)?;
+    app::runtime()?.block_on(async { app.run(Stop::on_signals()?).await })
+}

@@ -1,0 +1,80 @@
+//! `[groups]`, and the sets of models that plans and limits name.
+//!
+//! Owns how `@name` is resolved. Must not know what a set is used for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::nearest::did_you_mean;
+use super::reading::{Reported, listed, quoted};
+use super::section::Section;
+use super::value;
+use crate::quota::{Group, ModelSet, Pattern};
+
+/// The groups of the file, the unsound ones too: a name that is there is not unknown.
+pub(super) struct Groups {
+    by_name: BTreeMap<Arc<str>, Result<Group, Reported>>,
+    is_table: Result<(), Reported>,
+}
+
+impl Groups {
+    /// Reads `[groups]`.
+    pub(super) fn read(root: &Section<'_>) -> Self {
+        let section = root.section("groups");
+        let entries = section.iter().flat_map(Section::entries);
+        let by_name = entries.map(|entry| (entry.name.into(), group(&entry))).collect();
+        Self { by_name, is_table: section.map(|_| ()) }
+    }
+
+    /// A set of models: patterns, and groups by `@name`.
+    pub(super) fn models(&self, entry: &Entry<'_>) -> Result<ModelSet, Reported> {
+        let allowed = "at least one pattern or group, such as \"*\"";
+        let sets = entry.some_texts(allowed, |element, text| {
+            let patterns = match text.strip_prefix('@') {
+                Some(name) => self.patterns_of(element, name),
+                None => value::pattern(element, text, None).map(|pattern| vec![pattern]),
+            };
+            patterns.map(|patterns| (text.to_owned(), patterns))
+        })?;
+        let (written, patterns): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
+        Ok(ModelSet { written, patterns: patterns.concat() })
+    }
+
+    /// The groups, if all are sound.
+    pub(super) fn finish(self) -> Result<BTreeMap<Arc<str>, Group>, Reported> {
+        self.is_table?;
+        self.by_name.into_iter().map(|(name, group)| group.map(|group| (name, group))).collect()
+    }
+
+    fn patterns_of(&self, element: &Entry<'_>, name: &str) -> Result<Vec<Pattern>, Reported> {
+        if let Some(group) = self.by_name.get(name) {
+            return group.as_ref().map(|group| group.patterns.clone()).map_err(|reported| *reported);
+        }
+        // what the groups are is not known, and that was told
+        self.is_table?;
+        let known: Vec<String> = self.by_name.keys().map(|name| format!("@{name}")).collect();
+        let written = format!("@{name}");
+        let hint = did_you_mean(&written, known.iter().map(String::as_str));
+        let allowed = if known.is_empty() {
+            "the name of a group, of which there is none yet".to_owned()
+        } else {
+            format!("the name of a group: {}", listed(known.iter().map(String::as_str)))
+        };
+        Err(element.wrong(quoted(&written), allowed, hint))
+    }
+}
+
+fn group(entry: &Entry<'_>) -> Result<Group, Reported> {
+    let name = if value::is_name(entry.name) {
+        Ok(entry.name.into())
+    } else {
+        let hint = entry
+            .name
+            .strip_prefix('@')
+            .map(|bare| format!("write `{bare}`: the `@` stands where it is used"));
+        Err(entry.wrong_key(value::NAME_ALLOWED, hint))
+    };
+    let patterns = value::patterns(entry);
+    Ok(Group { name: name?, patterns: patterns? })
+}

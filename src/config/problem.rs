@@ -1,0 +1,85 @@
+//! What is wrong with a configuration file, and how it is told: where, which key, what was found, what is allowed.
+//!
+//! Owns the wording of the frame and the order. Must not know what a key means, and never holds the value of a secret.
+
+use std::fmt;
+
+/// One mistake in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The file as it was named to the gateway.
+    pub file: String,
+    /// Line, from 1; `None` if the file as a whole is meant.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// Dotted path with indexes from 0, such as `plans.free.limits[1].max`; empty if no key is meant.
+    pub key: String,
+    /// What stands there, in quotes if it is a text from the file.
+    pub found: String,
+    /// What could stand there.
+    pub allowed: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": found {}, allowed: {}", self.found, self.allowed)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+/// All mistakes of a configuration file, in the order of its lines. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// At least one problem, in any order.
+    pub(super) fn new(mut all: Vec<Problem>) -> Self {
+        all.sort_by_key(|problem| (problem.line, problem.column));
+        Self(all)
+    }
+
+    /// The problems, by line.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
+    /// How many there are: at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "there is no empty list of problems")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Problems {
+    type Item = &'a Problem;
+    type IntoIter = std::slice::Iter<'a, Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One block a problem, with an empty line between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

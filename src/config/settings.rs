@@ -1,0 +1,134 @@
+//! What the configuration says, checked: plain values that the other rooms take their part of.
+//!
+//! Owns the structs, their defaults and the redaction of secrets. Must not know TOML, files or problems.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::auth::IssuerSettings;
+use crate::quota::Policy;
+use crate::upstream::UpstreamSettings;
+
+/// Everything the configuration says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the gateway listens.
+    pub server: ServerSettings,
+    /// Where it keeps what it counts.
+    pub storage: StorageSettings,
+    /// What it counts against.
+    pub quota: QuotaSettings,
+    /// Who signs the users' tokens; may be empty if anonymous callers are let in.
+    pub issuers: Vec<IssuerSettings>,
+    /// Where requests go; at least one.
+    pub upstreams: Vec<UpstreamSettings>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Metrics and health; not for the public.
+    pub admin_listen: SocketAddr,
+    /// The largest request body, in bytes: 1 KiB to 1 GiB.
+    pub max_body_bytes: u64,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Default for ServerSettings {
+    /// All interfaces for clients, this machine alone for operators, 32 MiB, no proxy.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
+            admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
+            max_body_bytes: 32 * 1_024 * 1_024,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// `[storage]`. Its `Debug` shows no URL and no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StorageSettings {
+    /// The journal, and the `SQLite` ledger when there is no `database_url`.
+    pub data_dir: PathBuf,
+    /// The ledger's `postgresql://…`; `None`: `SQLite` in `data_dir`.
+    pub database_url: Option<String>,
+    /// A copy of the ledger to read history and analytics from; only beside `database_url`.
+    pub database_replica_url: Option<String>,
+    /// The counters' `redis://…`; `None`: in memory, one gateway only.
+    pub redis_url: Option<String>,
+    /// The password for `redis_url`, where it has none.
+    pub redis_password: Option<String>,
+    /// Create and upgrade tables at start?
+    pub migrate: bool,
+}
+
+impl Default for StorageSettings {
+    /// Embedded stores in `data`.
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            database_url: None,
+            database_replica_url: None,
+            redis_url: None,
+            redis_password: None,
+            migrate: true,
+        }
+    }
+}
+
+impl fmt::Debug for StorageSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "…");
+        f.debug_struct("StorageSettings")
+            .field("data_dir", &self.data_dir)
+            .field("database_url", &hidden(&self.database_url))
+            .field("database_replica_url", &hidden(&self.database_replica_url))
+            .field("redis_url", &hidden(&self.redis_url))
+            .field("redis_password", &hidden(&self.redis_password))
+            .field("migrate", &self.migrate)
+            .finish()
+    }
+}
+
+/// `[quota]`, `[groups]` and `[plans]`.
+#[derive(Clone, Debug)]
+pub struct QuotaSettings {
+    /// Zone, groups, plans, and who gets which plan.
+    pub policy: Policy,
+    /// Literal API keys that mean "no credential".
+    pub anonymous_keys: Vec<String>,
+    /// What decides while the counters are out of reach.
+    pub on_outage: OnOutage,
+    /// After this the hold of a crashed gateway is free again, in milliseconds: 10 s to 24 h.
+    pub lease_ms: u64,
+}
+
+/// What decides while the counters are out of reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOutage {
+    /// The ledger's totals and this gateway's own holds.
+    #[default]
+    Ledger,
+    /// Nothing passes.
+    Deny,
+    /// Everything passes and is recorded.
+    Allow,
+}
+
+impl OnOutage {
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::Deny => "deny",
+            Self::Allow => "allow",
+        }
+    }
+}

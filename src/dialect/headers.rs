@@ -1,0 +1,131 @@
+//! Which headers stop at the gateway, in either direction. Everything else passes unchanged, so that new headers of the
+//! APIs work on the day they appear.
+//! The `Connection` header's own list of names is per message; the proxy reads it.
+
+#[cfg(test)]
+mod tests;
+
+/// Never goes upstream: the caller's credentials and cookies, hop-by-hop headers (RFC 9110 §7.6.1), addresses, what
+/// names the person, what would override the method, and the encodings that would hide usage.
+pub fn is_client_secret_or_hop(name: &str) -> bool {
+    let name = plain(name);
+    is_hop(&name)
+        || CLIENT_NAMES.contains(&name.as_str())
+        || CLIENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Never comes back: what shows the shared account, its limits, or the machines behind the gateway.
+pub fn is_upstream_private(name: &str) -> bool {
+    let name = plain(name);
+    is_hop(&name)
+        || super::is_upstream_rate_header(&name)
+        || UPSTREAM_NAMES.contains(&name.as_str())
+        || UPSTREAM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Some servers read `x_user_id` and `x-user-id` as one name.
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+fn is_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+const CLIENT_NAMES: &[&str] = &[
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "cookie",
+    "proxy-authorization",
+    "x-auth-token",
+    "x-access-token",
+    "openai-organization",
+    "openai-project",
+    "x-goog-user-project",
+    "x-goog-fieldmask",
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "via",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "accept-encoding",
+    "expect",
+    "origin",
+    "referer",
+    "x-user",
+    "x-user-id",
+    "x-user-email",
+    "x-user-name",
+    "x-user-role",
+    "x-team",
+    "x-team-id",
+    "x-plan",
+    "x-role",
+    "x-email",
+];
+
+const CLIENT_PREFIXES: &[&str] = &[
+    "x-tollgate-",
+    "x-tg-",
+    "x-forwarded-",
+    "x-openwebui-",
+    "x-librechat-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-remote-",
+    "remote-",
+    "x-amzn-oidc-",
+    "x-goog-iap-",
+    "x-goog-authenticated-",
+    "cf-",
+    "sec-",
+    "x-envoy-",
+];
+
+const UPSTREAM_NAMES: &[&str] = &[
+    "set-cookie",
+    "set-cookie2",
+    "openai-organization",
+    "openai-project",
+    "anthropic-organization-id",
+    "server",
+    "server-timing",
+    "via",
+    "x-powered-by",
+    "x-served-by",
+    "x-cache",
+    "x-backend",
+    "x-upstream",
+    "alt-svc",
+    "strict-transport-security",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "x-request-id",
+    "request-id",
+    "www-authenticate",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-expose-headers",
+];
+
+const UPSTREAM_PREFIXES: &[&str] = &["cf-", "x-envoy-", "x-tollgate-", "x-litellm-", "x-goog-", "x-amz-"];

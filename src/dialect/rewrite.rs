@@ -1,0 +1,73 @@
+//! The two changes that a request body may need before it goes upstream: another model name, and the wish for usage in
+//! a stream. Every other byte stays as the caller sent it.
+//! It decides nothing: the spans come from `scan`, the values from the caller.
+
+use std::ops::Range;
+
+use super::scan::StreamOptions;
+use super::{Ask, Body, Endpoint, Route};
+
+#[cfg(test)]
+mod tests;
+
+/// Whether the answer is a stream that reports its usage only when asked, and the caller did not ask. Then the body
+/// needs `want_usage`, and the extra event must be taken out of the answer again ([`super::UsageChunkFilter`]).
+pub fn needs_usage(route: &Route, ask: &Ask) -> bool {
+    matches!(route.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
+        && ask.stream
+        && ask.include_usage != Some(true)
+}
+
+/// The body to send upstream, or `None` when the caller's own will do. `model` is the resolved name; `want_usage` has
+/// an effect only where [`needs_usage`] is true. `ask` must come from scanning this very body.
+pub fn rewrite(
+    route: &Route,
+    ask: &Ask,
+    body: &[u8],
+    model: Option<&str>,
+    want_usage: bool,
+) -> Option<Vec<u8>> {
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    if let Some(model) = model.filter(|model| *model != ask.model) {
+        let json = route.endpoint.body() == Body::Json;
+        for span in &ask.spans.models {
+            let prefix = if body[span.clone()].starts_with(b"\"models/") { "models/" } else { "" };
+            let name = format!("{prefix}{model}");
+            edits.push((span.clone(), if json { serde_json::Value::from(name).to_string() } else { name }));
+        }
+    }
+    if want_usage && needs_usage(route, ask) {
+        edits.push(usage_edit(ask));
+    }
+    if edits.is_empty() {
+        return None;
+    }
+    edits.sort_by_key(|(span, _)| span.start);
+    let added: usize = edits.iter().map(|(_, text)| text.len()).sum();
+    let mut out = Vec::with_capacity(body.len() + added);
+    let mut from = 0;
+    for (span, text) in edits {
+        out.extend_from_slice(&body[from..span.start]);
+        out.extend_from_slice(text.as_bytes());
+        from = span.end;
+    }
+    out.extend_from_slice(&body[from..]);
+    Some(out)
+}
+
+fn usage_edit(ask: &Ask) -> (Range<usize>, String) {
+    match &ask.spans.stream_options {
+        // the object holds at least the model, so a comma is right
+        None => {
+            let at = ask.spans.first_member;
+            (at..at, r#""stream_options":{"include_usage":true},"#.to_owned())
+        }
+        Some(StreamOptions::Null(span)) => (span.clone(), r#"{"include_usage":true}"#.to_owned()),
+        Some(StreamOptions::Object { include_usage: Some(span), .. }) => (span.clone(), "true".to_owned()),
+        Some(StreamOptions::Object { span, empty, include_usage: None }) => {
+            let at = span.start + 1;
+            let comma = if *empty { "" } else { "," };
+            (at..at, format!(r#""include_usage":true{comma}"#))
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Admission: plan and model, then one atomic reserve over every limit the request touches.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::permit::OpenRequest;
+use super::{Denied, Gate, LimitView, OnOutage, Permit, Rules, Who};
+use crate::clock::Stopwatch;
+use crate::quota::{Charge, Domain, Hold, Limit, Pattern, Policy, Refusal, RefusalContext, Rule, Standing};
+use crate::store::entry::Tokens;
+use crate::store::{Admission, Counters, Entry, Outcome, Refused, Reserve, Reserved, StoreError};
+
+/// How often one admission loads a cold domain, or waits for announcements, before it gives up: 3 s in all.
+const RESERVE_ROUNDS: u32 = 30;
+
+/// Longest sleep between two rounds, in milliseconds.
+const ROUND_MS: u64 = 100;
+
+/// What a request asks for, once its body is read and its upstream chosen.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The `x-request-id` the client will see.
+    pub request_id: String,
+    /// The dialect's name.
+    pub dialect: &'static str,
+    /// The endpoint's name.
+    pub endpoint: &'static str,
+    /// The upstream chosen first.
+    pub upstream: String,
+    /// The model as the client wrote it.
+    pub model_requested: String,
+    /// The model that is sent; quota goes by this one.
+    pub model: String,
+    /// Asked for as a stream?
+    pub stream: bool,
+    /// What the client says the request is for; empty: a message.
+    pub task: String,
+}
+
+/// How a reserve came out, wherever it was decided.
+pub(super) enum Verdict {
+    Admitted { admission: Admission, degraded: bool },
+    Refused(Refused),
+}
+
+impl Gate {
+    /// Does the plan include the model? To be asked before [`Gate::admit`], which asks again.
+    ///
+    /// # Errors
+    /// `ModelNotAllowed`, with a sentence for the person.
+    pub fn check_model(&self, who: &Who, model: &str) -> Result<(), Denied> {
+        if who.plan.models.contains(model) {
+            return Ok(());
+        }
+        let plan = &who.plan;
+        let usable = plan.models.written.join(", ");
+        let caller = if who.user.is_some() {
+            format!("the plan `{}`", plan.name)
+        } else {
+            "a caller without sign-in".to_owned()
+        };
+        Err(Denied::ModelNotAllowed(format!(
+            "The model `{model}` is not available to {caller}. Available: {usable}."
+        )))
+    }
+
+    /// Admits one request, or says why not. A refusal changes nothing.
+    ///
+    /// # Errors
+    /// See [`Denied`].
+    pub async fn admit(self: &Arc<Self>, who: &Who, asked: Asked) -> Result<Permit, Denied> {
+        self.check_model(who, &asked.model)?;
+        let rules = self.rules.load_full();
+        let started = Stopwatch::start();
+        let now = self.now();
+        let (rid, domain) = (self.clock.request_id(), &who.subject.domain);
+        let holds = rules.policy.holds(&who.plan, &who.subject, &asked.model, now);
+        let mut guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
+        let (admission, degraded) = match self.decide(&rules, domain, rid, &holds).await? {
+            Verdict::Admitted { admission, degraded } => (admission, degraded),
+            Verdict::Refused(refused) => {
+                guard.armed = false;
+                return Err(refusal(&rules, who, &asked.model, &holds, &refused, now));
+            }
+        };
+        let entry = entry(&rules, who, asked, (rid, now), &holds, &admission, degraded);
+        if let Err(error) = self.journal.begin(&entry) {
+            // the guard gives the hold back
+            tracing::warn!(%error, "the journal takes no new request");
+            return Err(Denied::Unavailable(
+                "The gateway cannot record usage at the moment. Try again shortly.".to_owned(),
+            ));
+        }
+        guard.armed = false;
+        let lease_ms = i64::try_from(rules.lease_ms).unwrap_or(i64::MAX);
+        let views = views(who, &entry.model_dispatched, &holds, &admission.standings, now);
+        let announced = |hold: &Hold| !matches!(hold.rule, Rule::Rate { .. });
+        let (kept, epochs) =
+            holds.into_iter().zip(admission.epochs).filter(|(hold, _)| announced(hold)).unzip();
+        self.live.opened(domain, rid, kept, epochs, self.clock.now_ms().saturating_add(lease_ms));
+        if degraded {
+            self.counts.degraded.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Permit::new(
+            Arc::clone(self),
+            OpenRequest { entry, domain: domain.clone(), started, answered: false },
+            views,
+        ))
+    }
+
+    async fn decide(
+        &self,
+        rules: &Rules,
+        domain: &Domain,
+        rid: Uuid,
+        holds: &[Hold],
+    ) -> Result<Verdict, Denied> {
+        let reserve = Reserve { rid, domain, holds, lease_ms: rules.lease_ms };
+        if holds.is_empty() {
+            let admission =
+                Admission { now_ms: self.clock.now_ms(), epochs: Vec::new(), standings: Vec::new() };
+            return Ok(Verdict::Admitted { admission, degraded: false });
+        }
+        match self.reserve_on(&self.counters, &reserve).await {
+            Ok(verdict) => {
+                self.outage.closed();
+                Ok(verdict)
+            }
+            Err(error) => self.decide_without(rules, &reserve, &error).await,
+        }
+    }
+
+    /// One store's decision: loads the domain if it is cold, waits if it must.
+    pub(super) async fn reserve_on(
+        &self,
+        counters: &Arc<dyn Counters>,
+        reserve: &Reserve<'_>,
+    ) -> Result<Verdict, StoreError> {
+        for _ in 0..RESERVE_ROUNDS {
+            match counters.reserve(reserve).await? {
+                Reserved::Admitted(admission) => {
+                    self.learn_time(admission.now_ms);
+                    return Ok(Verdict::Admitted { admission, degraded: false });
+                }
+                Reserved::Refused(refused) => {
+                    self.learn_time(refused.now_ms);
+                    return Ok(Verdict::Refused(refused));
+                }
+                Reserved::Cold => self.load(counters, reserve.domain).await?,
+                Reserved::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.clamp(1, ROUND_MS))).await,
+            }
+        }
+        Err(StoreError::transient("counters", "reserve", "the domain stayed cold"))
+    }
+
+    /// The counters did not answer: the configured policy decides.
+    async fn decide_without(
+        &self,
+        rules: &Rules,
+        reserve: &Reserve<'_>,
+        error: &StoreError,
+    ) -> Result<Verdict, Denied> {
+        self.outage.opened(error);
+        let unavailable = || {
+            Denied::Unavailable(
+                "The gateway cannot check quotas at the moment. Try again shortly.".to_owned(),
+            )
+        };
+        match rules.on_outage {
+            OnOutage::Deny => Err(unavailable()),
+            OnOutage::Allow => {
+                let standings =
+                    reserve.holds.iter().map(|hold| Standing { max: hold.rule.max(), ..Standing::default() });
+                let admission = Admission {
+                    now_ms: self.clock.now_ms(),
+                    epochs: vec![0; reserve.holds.len()],
+                    standings: standings.collect(),
+                };
+                Ok(Verdict::Admitted { admission, degraded: true })
+            }
+            OnOutage::Ledger => {
+                let Some(fallback) = &self.fallback else { return Err(unavailable()) };
+                self.outage.touched(reserve.domain);
+                match self.reserve_on(fallback, reserve).await {
+                    Ok(Verdict::Admitted { admission, .. }) => {
+                        Ok(Verdict::Admitted { admission, degraded: true })
+                    }
+                    Ok(refused) => Ok(refused),
+                    Err(error) => {
+                        tracing::warn!(%error, "neither the counters nor the ledger can decide");
+                        Err(unavailable())
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn refusal(
+    rules: &Rules,
+    who: &Who,
+    model: &str,
+    holds: &[Hold],
+    refused: &Refused,
+    now: Timestamp,
+) -> Denied {
+    let limit = who.plan.limits.iter().filter(|limit| limit.covers(model)).nth(refused.index);
+    let standing = refused.standings.get(refused.index).copied().unwrap_or_default();
+    let (Some(limit), Some(hold)) = (limit, holds.get(refused.index)) else {
+        return Denied::Unavailable(
+            "The gateway cannot check quotas at the moment. Try again shortly.".to_owned(),
+        );
+    };
+    let still_available = still_available(&rules.policy, who, limit, holds, &refused.standings);
+    let context = RefusalContext { now, resets_at: period_end(&hold.rule), still_available };
+    Denied::Refused(Box::new(Refusal::new(limit, standing, context)))
+}
+
+fn entry(
+    rules: &Rules,
+    who: &Who,
+    asked: Asked,
+    (rid, now): (Uuid, Timestamp),
+    holds: &[Hold],
+    admission: &Admission,
+    degraded: bool,
+) -> Entry {
+    let groups = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
+    let admitted_at_ms = now.as_millisecond();
+    Entry {
+        id: rid,
+        month: crate::quota::Calendar::Month.period_at(now, &rules.policy.zone).id.to_string(),
+        request_id: asked.request_id,
+        admitted_at_ms,
+        ended_at_ms: admitted_at_ms,
+        domain: who.subject.domain.to_string(),
+        user: who.user.clone(),
+        team: who.team.clone(),
+        plan: who.plan.name.to_string(),
+        dialect: asked.dialect.to_owned(),
+        endpoint: asked.endpoint.to_owned(),
+        upstream: asked.upstream,
+        model_requested: asked.model_requested,
+        model_dispatched: asked.model,
+        groups,
+        stream: asked.stream,
+        outcome: Outcome::Crashed,
+        status: 0,
+        tokens: Tokens::default(),
+        charges: charges(holds, &admission.epochs),
+        cost_micro_usd: 0,
+        price: String::new(),
+        task: asked.task,
+        first_byte_ms: None,
+        duration_ms: 0,
+        degraded,
+    }
+}
+
+/// Gives back a reserve whose request never came to stand in the journal, also when its task is dropped half-way.
+struct ReserveGuard<'a> {
+    gate: &'a Gate,
+    domain: &'a Domain,
+    rid: Uuid,
+    armed: bool,
+}
+
+impl Drop for ReserveGuard<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.gate.settles.push(self.domain.clone(), self.rid, Vec::new());
+        }
+    }
+}
+
+/// The charges that go with quota holds; rates and in-flight limits are not in the ledger.
+fn charges(holds: &[Hold], epochs: &[u32]) -> Vec<Charge> {
+    let quota = holds.iter().zip(epochs).filter_map(|(hold, epoch)| match hold.rule {
+        Rule::Quota { period_start_ms, period_end_ms, .. } => Some(Charge {
+            bucket: hold.bucket.clone(),
+            epoch: *epoch,
+            period_start_ms,
+            period_end_ms,
+            amount: hold.amount,
+        }),
+        Rule::Open { .. } | Rule::Rate { .. } => None,
+    });
+    quota.collect()
+}
+
+fn views(who: &Who, model: &str, holds: &[Hold], standings: &[Standing], now: Timestamp) -> Vec<LimitView> {
+    let limits = who.plan.limits.iter().filter(|limit| limit.covers(model));
+    let numbers = holds.iter().zip(standings);
+    limits.zip(numbers).map(|(limit, (hold, standing))| LimitView::new(limit, hold, *standing, now)).collect()
+}
+
+pub(super) fn period_end(rule: &Rule) -> Option<Timestamp> {
+    match rule {
+        Rule::Quota { period_end_ms, .. } => Timestamp::from_millisecond(*period_end_ms).ok(),
+        Rule::Open { .. } | Rule::Rate { .. } => None,
+    }
+}
+
+/// A model to use instead: the first one that any plan names literally, that this plan includes, that the spent limit
+/// does not cover and whose other limits, as far as this request saw them, have room.
+fn still_available<'a>(
+    policy: &'a Policy,
+    who: &Who,
+    spent: &Limit,
+    holds: &[Hold],
+    standings: &[Standing],
+) -> Option<&'a str> {
+    let has_room = |(hold, standing): (&Hold, &Standing)| {
+        hold.bucket.limit == spent.name || standing.remaining() > 0 || matches!(hold.rule, Rule::Rate { .. })
+    };
+    if !holds.iter().zip(standings).all(has_room) {
+        return None;
+    }
+    let named =
+        policy.plans.values().flat_map(|plan| &plan.models.patterns).filter(|pattern| pattern.is_literal());
+    named.map(Pattern::as_str).find(|name| who.plan.models.contains(name) && !spent.covers(name))
+}

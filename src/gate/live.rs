@@ -1,0 +1,177 @@
+//! What this gateway knows of a domain that the ledger may not: requests in flight, and requests that ended but are not
+//! yet (or only just) acknowledged. From here domains are announced after their counters were lost.
+//!
+//! Bounded: at most [`ENDED_MAX`] ended requests are remembered. If a database outage makes more, the memory is
+//! incomplete until the backlog is written, and no cold domain is loaded meanwhile ([`Live::is_complete`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::quota::{Charge, Domain, Hold};
+use crate::store::{Announcement, Entry};
+
+/// How many ended requests are remembered: about 30 MB.
+const ENDED_MAX: usize = 100_000;
+
+/// How long an acknowledged request is still announced: longer than any snapshot of the ledger is under way.
+const ACKNOWLEDGED_KEPT_MS: i64 = 60_000;
+
+/// The memory. One lock, held for a map operation, never over an await.
+#[derive(Default)]
+pub struct Live(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    domains: HashMap<Domain, Known>,
+    open: u64,
+    ended: usize,
+    /// Acknowledged requests in the order of their acknowledgement.
+    acknowledged: VecDeque<(i64, Domain, Uuid)>,
+    /// Ended requests that were not remembered and are not yet acknowledged.
+    forgotten: u64,
+}
+
+#[derive(Default)]
+struct Known {
+    open: HashMap<Uuid, Open>,
+    ended: HashMap<Uuid, Ended>,
+}
+
+struct Open {
+    holds: Vec<Hold>,
+    epochs: Vec<u32>,
+    lease_ends_ms: i64,
+}
+
+struct Ended {
+    charges: Vec<Charge>,
+    settled: bool,
+}
+
+impl Live {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request was admitted.
+    pub fn opened(&self, domain: &Domain, rid: Uuid, holds: Vec<Hold>, epochs: Vec<u32>, lease_ends_ms: i64) {
+        let mut inner = self.lock();
+        inner.open += 1;
+        let open = Open { holds, epochs, lease_ends_ms };
+        inner.domains.entry(domain.clone()).or_default().open.insert(rid, open);
+    }
+
+    /// A request has ended and stands in the journal; its settle is under way.
+    pub fn ended(&self, domain: &Domain, rid: Uuid, charges: Vec<Charge>) {
+        let mut inner = self.lock();
+        let room = inner.ended < ENDED_MAX;
+        let known = inner.domains.entry(domain.clone()).or_default();
+        let was_open = known.open.remove(&rid).is_some();
+        if room {
+            known.ended.insert(rid, Ended { charges, settled: false });
+            inner.ended += 1;
+        } else {
+            inner.forgotten += 1;
+        }
+        inner.open -= u64::from(was_open);
+    }
+
+    /// A request of an earlier run of this gateway that stands in the journal but not yet in the ledger.
+    pub fn inherited(&self, domain: &Domain, rid: Uuid, charges: Vec<Charge>) {
+        self.ended(domain, rid, charges);
+        self.settled(domain, rid);
+    }
+
+    /// The counters have taken the settle (or will never: the domain is loaded anew).
+    pub fn settled(&self, domain: &Domain, rid: Uuid) {
+        if let Some(ended) = self.lock().domains.get_mut(domain).and_then(|known| known.ended.get_mut(&rid)) {
+            ended.settled = true;
+        }
+    }
+
+    /// Is a settle of this domain still under way?
+    pub fn is_settling(&self, domain: &Domain) -> bool {
+        self.lock().domains.get(domain).is_some_and(|known| known.ended.values().any(|ended| !ended.settled))
+    }
+
+    /// The ledger has these entries. They stay known for a minute.
+    pub fn acknowledged(&self, entries: &[Entry], now_ms: i64) {
+        let mut inner = self.lock();
+        for entry in entries {
+            let domain = Domain::from_text(&entry.domain);
+            if inner.domains.get(&domain).is_some_and(|known| known.ended.contains_key(&entry.id)) {
+                inner.acknowledged.push_back((now_ms, domain, entry.id));
+            } else {
+                inner.forgotten = inner.forgotten.saturating_sub(1);
+            }
+        }
+        while inner.acknowledged.front().is_some_and(|(at, ..)| now_ms - at > ACKNOWLEDGED_KEPT_MS) {
+            if let Some((_, domain, rid)) = inner.acknowledged.pop_front() {
+                inner.forget(&domain, rid);
+            }
+        }
+    }
+
+    /// Does the memory hold every ended request that the ledger may lack?
+    pub fn is_complete(&self) -> bool {
+        self.lock().forgotten == 0
+    }
+
+    /// Everything known of a domain.
+    pub fn announcements(&self, domain: &Domain, now_ms: i64) -> Vec<Announcement> {
+        let inner = self.lock();
+        let Some(known) = inner.domains.get(domain) else { return Vec::new() };
+        let held = known.open.iter().map(|(rid, open)| Announcement::Held {
+            rid: *rid,
+            holds: open.holds.clone(),
+            epochs: open.epochs.clone(),
+            lease_ms: u64::try_from(open.lease_ends_ms - now_ms).unwrap_or(0),
+        });
+        let ended = known.ended.iter();
+        let ended =
+            ended.map(|(rid, ended)| Announcement::Ended { rid: *rid, charges: ended.charges.clone() });
+        held.chain(ended).collect()
+    }
+
+    /// Domains of which anything is known.
+    pub fn domains(&self) -> Vec<Domain> {
+        self.lock().domains.keys().cloned().collect()
+    }
+
+    /// Requests in flight by domain.
+    pub fn open_requests(&self) -> Vec<(Domain, Vec<Uuid>)> {
+        let inner = self.lock();
+        let open = inner.domains.iter().filter(|(_, known)| !known.open.is_empty());
+        open.map(|(domain, known)| (domain.clone(), known.open.keys().copied().collect())).collect()
+    }
+
+    /// The leases of these requests were renewed.
+    pub fn renewed(&self, domain: &Domain, rids: &[Uuid], lease_ends_ms: i64) {
+        if let Some(known) = self.lock().domains.get_mut(domain) {
+            for rid in rids {
+                if let Some(open) = known.open.get_mut(rid) {
+                    open.lease_ends_ms = lease_ends_ms;
+                }
+            }
+        }
+    }
+
+    /// Number of requests in flight.
+    pub fn open_count(&self) -> u64 {
+        self.lock().open
+    }
+}
+
+impl Inner {
+    fn forget(&mut self, domain: &Domain, rid: Uuid) {
+        let Some(known) = self.domains.get_mut(domain) else { return };
+        if known.ended.remove(&rid).is_some() {
+            self.ended -= 1;
+        }
+        if known.ended.is_empty() && known.open.is_empty() {
+            self.domains.remove(domain);
+        }
+    }
+}

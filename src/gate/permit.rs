@@ -1,0 +1,141 @@
+//! The permit: what a request needs to go upstream, and what must end exactly once. Ending it writes the journal before
+//! the client gets its last byte, then hands the settle over; dropping it unended does the same with what is known.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::{Gate, LimitView};
+use crate::clock::Stopwatch;
+use crate::quota::Domain;
+use crate::store::entry::Tokens;
+use crate::store::{Entry, Outcome};
+
+/// The right to send one metered request upstream. Only [`Gate::admit`] makes one.
+#[must_use = "a permit holds quota until it is finished"]
+pub struct Permit {
+    gate: Arc<Gate>,
+    open: Option<OpenRequest>,
+    views: Vec<LimitView>,
+}
+
+/// A request in flight.
+pub(super) struct OpenRequest {
+    pub entry: Entry,
+    pub domain: Domain,
+    pub started: Stopwatch,
+    pub answered: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// Which row of the outcome table.
+    pub outcome: Outcome,
+    /// Tokens, as far as known.
+    pub tokens: Tokens,
+    /// Cost in millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    /// The price used; empty: none known.
+    pub price: String,
+}
+
+impl Ending {
+    /// An ending without tokens or cost.
+    pub fn bare(outcome: Outcome) -> Self {
+        Self { outcome, tokens: Tokens::default(), cost_micro_usd: 0, price: String::new() }
+    }
+}
+
+impl Permit {
+    pub(super) fn new(gate: Arc<Gate>, open: OpenRequest, views: Vec<LimitView>) -> Self {
+        Self { gate, open: Some(open), views }
+    }
+
+    /// The limits that applied, with the numbers that decided: what the rate-limit headers show.
+    pub fn limits(&self) -> &[LimitView] {
+        &self.views
+    }
+
+    /// Our own id of the request.
+    pub fn id(&self) -> Uuid {
+        self.open.as_ref().map_or(Uuid::nil(), |open| open.entry.id)
+    }
+
+    /// The request goes to this upstream (again, after another could not be reached).
+    pub fn dispatched(&mut self, upstream: &str, model: &str) {
+        if let Some(open) = &mut self.open {
+            upstream.clone_into(&mut open.entry.upstream);
+            model.clone_into(&mut open.entry.model_dispatched);
+        }
+    }
+
+    /// The upstream answered with this status. From a 2xx on the request is charged, whatever happens to the gateway.
+    pub fn answered(&mut self, status: u16) {
+        let Some(open) = &mut self.open else { return };
+        let first_byte_ms = open.started.elapsed_ms();
+        open.entry.status = status;
+        open.entry.first_byte_ms = Some(first_byte_ms);
+        open.answered = (200..300).contains(&status);
+        if open.answered {
+            let at_ms = open.entry.admitted_at_ms.saturating_add_unsigned(first_byte_ms);
+            if let Err(error) = self.gate.journal.first_byte(open.entry.id, status, at_ms) {
+                tracing::error!(%error, "the journal did not take the first byte of an answer");
+            }
+        }
+    }
+
+    /// Ends the request: into the journal now, into the counters and the ledger soon.
+    pub fn finish(mut self, ending: Ending) {
+        if let Some(open) = self.open.take() {
+            self.gate.end(open, ending);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            let outcome = if open.answered { Outcome::Crashed } else { Outcome::ClientGone };
+            self.gate.end(open, Ending::bare(outcome));
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    fn end(&self, open: OpenRequest, ending: Ending) {
+        let OpenRequest { mut entry, domain, started, answered } = open;
+        entry.outcome = ending.outcome;
+        entry.tokens = ending.tokens;
+        entry.cost_micro_usd = ending.cost_micro_usd;
+        entry.price = ending.price;
+        entry.duration_ms = started.elapsed_ms();
+        entry.ended_at_ms = entry.admitted_at_ms.saturating_add_unsigned(entry.duration_ms);
+        if !is_charged(ending.outcome, answered) {
+            entry.charges.iter_mut().for_each(|charge| charge.amount = 0);
+        }
+        if let Err(error) = self.journal.end(&entry) {
+            self.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");
+        }
+        let charges: Vec<_> = entry.charges.into_iter().filter(|charge| charge.amount > 0).collect();
+        self.live.ended(&domain, entry.id, charges.clone());
+        self.settles.push(domain, entry.id, charges);
+    }
+}
+
+/// The outcome table: a message is charged once its upstream answered 2xx, and never otherwise.
+fn is_charged(outcome: Outcome, answered: bool) -> bool {
+    match outcome {
+        Outcome::Ok | Outcome::Cancelled | Outcome::Truncated | Outcome::Crashed => answered,
+        Outcome::UpstreamError | Outcome::ClientGone => false,
+    }
+}

@@ -1,0 +1,76 @@
+//! Loading a cold domain: totals from one snapshot of the ledger, then what this gateway knows and the ledger may not.
+//! Flush, eviction, restart, fail-over and a new user are all this one case.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::Gate;
+use crate::quota::Domain;
+use crate::store::{Counters, CountersEvent, StoreError};
+
+/// One load of a domain at a time in this process.
+#[derive(Default)]
+pub(super) struct Loads(Mutex<HashMap<Domain, Weak<tokio::sync::Mutex<()>>>>);
+
+/// Locks that nobody holds any more are swept when there are this many.
+const LOCKS_MAX: usize = 10_000;
+
+impl Loads {
+    fn lock_of(&self, domain: &Domain) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(domain).and_then(Weak::upgrade) {
+            return lock;
+        }
+        if locks.len() >= LOCKS_MAX {
+            locks.retain(|_, lock| lock.strong_count() > 0);
+        }
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        locks.insert(domain.clone(), Arc::downgrade(&lock));
+        lock
+    }
+}
+
+impl Gate {
+    /// Loads a cold domain. Several callers at once load it once.
+    ///
+    /// # Errors
+    /// The ledger's or the counters'; or that the backlog of ended requests is too long to be sure of the totals.
+    pub(super) async fn load(&self, counters: &Arc<dyn Counters>, domain: &Domain) -> Result<(), StoreError> {
+        let lock = self.loads.lock_of(domain);
+        let _held = lock.lock().await;
+        if counters.read(domain, &[]).await?.is_some() {
+            return Ok(());
+        }
+        if !self.live.is_complete() {
+            return Err(StoreError::transient(
+                "journal",
+                "load",
+                "the backlog to the ledger is too long to load a domain",
+            ));
+        }
+        let totals = self.ledger.load(domain, self.now().as_millisecond()).await?;
+        if counters.rebuild(domain, &totals).await? {
+            self.counts.rebuilds.fetch_add(1, Ordering::Relaxed);
+        }
+        // read after the snapshot: what the ledger took meanwhile is a tombstone or still known here
+        counters.announce(domain, &self.live.announcements(domain, self.clock.now_ms())).await
+    }
+
+    /// Answers the counters' news with announcements, for ever.
+    pub(super) async fn run_announcements(&self) {
+        loop {
+            let domains = match self.counters.next_event().await {
+                CountersEvent::Rebuilt(domain) => vec![domain],
+                CountersEvent::Reconnected => self.live.domains(),
+            };
+            for domain in domains {
+                let known = self.live.announcements(&domain, self.clock.now_ms());
+                if let Err(error) = self.counters.announce(&domain, &known).await {
+                    tracing::warn!(%error, "could not announce the requests of a domain");
+                    self.settles.spoil(domain);
+                }
+            }
+        }
+    }
+}

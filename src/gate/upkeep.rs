@@ -1,0 +1,137 @@
+//! What runs beside the requests: settles, announcements, renewal of leases, sweeps, and mending after an outage.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Gate;
+use crate::quota::Domain;
+use crate::store::journal::{OpenRequest, Position};
+use crate::store::{Entry, Outcome};
+
+/// How often expired holds are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the gate looks whether an outage is over.
+const MEND_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the fall-back counters are loaded anew during an outage, to see what other gateways have recorded.
+const FALLBACK_FRESH_ROUNDS: u32 = 2;
+
+impl Gate {
+    /// Runs all of it until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        tokio::join!(
+            self.run_settles(),
+            self.run_announcements(),
+            self.run_renewals(),
+            self.run_sweeps(),
+            self.run_mending()
+        );
+    }
+
+    /// Ends the requests that an earlier run of this gateway left open: charged if the upstream had answered.
+    pub fn end_crashed(&self, open: Vec<OpenRequest>) {
+        for OpenRequest { mut entry, first_byte } in open {
+            entry.outcome = Outcome::Crashed;
+            match first_byte {
+                Some((status, at_ms)) => {
+                    entry.status = status;
+                    entry.first_byte_ms = u64::try_from(at_ms - entry.admitted_at_ms).ok();
+                }
+                None => entry.charges.iter_mut().for_each(|charge| charge.amount = 0),
+            }
+            let written: Result<Position, _> = self.journal.end(&entry);
+            if let Err(error) = written {
+                tracing::error!(%error, id = %entry.id, "the journal did not take the end of a crashed request");
+            }
+            self.inherit(&entry);
+            // the hold of the crashed process need not wait for its lease
+            let charges = entry.charges.into_iter().filter(|charge| charge.amount > 0).collect();
+            self.settles.push(Domain::from_text(&entry.domain), entry.id, charges);
+        }
+    }
+
+    /// Remembers a request that stands in the journal and not yet in the ledger.
+    pub fn inherit(&self, entry: &Entry) {
+        let charges = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
+        self.live.inherited(&Domain::from_text(&entry.domain), entry.id, charges);
+    }
+
+    async fn run_renewals(&self) {
+        loop {
+            let lease_ms = self.rules.load().lease_ms;
+            tokio::time::sleep(Duration::from_millis(lease_ms / 3)).await;
+            for (domain, rids) in self.live.open_requests() {
+                match self.counters.renew(&domain, &rids, lease_ms).await {
+                    Ok(lost) => {
+                        let ends_ms = self.clock.now_ms().saturating_add_unsigned(lease_ms);
+                        self.live.renewed(&domain, &rids, ends_ms);
+                        if !lost.is_empty() {
+                            self.announce_again(&domain).await;
+                        }
+                    }
+                    Err(error) => tracing::debug!(%error, "leases were not renewed"),
+                }
+            }
+        }
+    }
+
+    async fn announce_again(&self, domain: &Domain) {
+        let known = self.live.announcements(domain, self.clock.now_ms());
+        if let Err(error) = self.counters.announce(domain, &known).await {
+            tracing::debug!(%error, "holds were not put back");
+        }
+    }
+
+    async fn run_sweeps(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            // also forgets what was acknowledged long ago
+            self.live.acknowledged(&[], self.clock.now_ms());
+            match self.counters.sweep().await {
+                Ok(expired) => _ = self.counts.expired.fetch_add(expired, Ordering::Relaxed),
+                Err(error) => tracing::debug!(%error, "expired holds were not swept"),
+            }
+        }
+    }
+
+    /// After an outage, and for domains whose settles were given up: forget, so that the next request loads them.
+    async fn run_mending(&self) {
+        let mut spoiled: HashSet<Domain> = HashSet::new();
+        for round in 0_u32.. {
+            tokio::time::sleep(MEND_EVERY).await;
+            if self.outage.is_open() {
+                if round.is_multiple_of(FALLBACK_FRESH_ROUNDS) {
+                    self.freshen_fallback().await;
+                }
+                if self.counters.ping().await.is_err() {
+                    continue;
+                }
+                self.outage.closed();
+            }
+            spoiled.extend(self.outage.take_touched());
+            spoiled.extend(self.settles.take_dirty());
+            let mut left = HashSet::new();
+            for domain in spoiled.drain() {
+                if let Err(error) = self.counters.forget(&domain).await {
+                    tracing::debug!(%error, "a domain could not be made cold");
+                    left.insert(domain);
+                }
+            }
+            spoiled = left;
+        }
+    }
+
+    async fn freshen_fallback(&self) {
+        let Some(fallback) = &self.fallback else { return };
+        let touched = self.outage.take_touched();
+        for domain in touched {
+            if let Err(error) = fallback.forget(&domain).await {
+                tracing::debug!(%error, "a fall-back domain could not be made cold");
+            }
+            self.outage.touched(&domain);
+        }
+    }
+}

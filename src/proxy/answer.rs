@@ -1,0 +1,239 @@
+//! The upstream's answer on its way to the client: headers cleaned and completed, bytes metered, the end recorded
+//! before the last byte passes.
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+
+use super::Gateway;
+use super::context::{Answer, Context, Forward};
+use crate::dialect::{
+    Kind, Meter, Problem, RateItem, RateUnit, Usage, UsageChunkFilter, is_upstream_private,
+    is_upstream_rate_header, rate_headers, render,
+};
+use crate::gate::{Ending, LimitView, Permit};
+use crate::quota::{Meter as Counted, Window};
+use crate::store::Outcome;
+use crate::store::entry::Tokens;
+use crate::telemetry::Metrics;
+
+/// How much of an upstream's error body is kept to be cleaned; the rest is cut off.
+const ERROR_BODY_MAX: usize = 256 * 1024;
+
+/// Bytes of text that make a token, for estimates: four in English, and rounding up errs on the side of the bill.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// The header of the answer, before the client gets it.
+pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    let (dialect, request_id, started) = (ctx.dialect, ctx.request_id.clone(), ctx.started);
+    let Some(forward) = ctx.forward() else { return Ok(()) };
+    let status = response.status.as_u16();
+    if (100..200).contains(&status) {
+        return Ok(());
+    }
+    forward.shared.drop_body();
+    let upstream_wait = forward.sent.map(|sent| sent.elapsed()).unwrap_or_default();
+    forward.upstream_wait = Some(upstream_wait);
+    forward.is_2xx = (200..300).contains(&status);
+    if let Some(permit) = &mut forward.permit {
+        permit.answered(status);
+    }
+    clean(response);
+    begin(response, forward, status, &request_id)?;
+    response.insert_header("x-request-id", &request_id)?;
+    if let Some(permit) = &forward.permit {
+        for (name, value) in rate_headers(dialect, &rate_items(permit)) {
+            response.insert_header(name, value)?;
+        }
+    }
+    let own = started.elapsed().saturating_sub(upstream_wait);
+    let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
+    response.insert_header(
+        "server-timing",
+        format!("tollgate;dur={:.3}, upstream;dur={:.3}", ms(own), ms(upstream_wait)),
+    )?;
+    Ok(())
+}
+
+fn clean(response: &mut ResponseHeader) {
+    let private: Vec<HeaderName> = {
+        let is_private = |name: &&HeaderName| {
+            let name = name.as_str();
+            is_upstream_private(name) || is_upstream_rate_header(name) || name == "x-request-id"
+        };
+        response.headers.keys().filter(is_private).cloned().collect()
+    };
+    for name in private {
+        response.remove_header(&name);
+    }
+}
+
+/// Chooses how the body is treated.
+fn begin(response: &mut ResponseHeader, forward: &mut Forward, status: u16, request_id: &str) -> Result<()> {
+    let text = |name| response.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    if (200..300).contains(&status) {
+        let content_type = text(CONTENT_TYPE).map(str::to_owned);
+        let is_plain = text(CONTENT_ENCODING).is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+        let is_events =
+            content_type.as_deref().is_some_and(|media| media.trim_start().starts_with("text/event-stream"));
+        let (route, stream) = (&forward.route, forward.ask.stream || forward.route.stream_by_path);
+        // an encoded body cannot be read: opaque to the meter, so its usage is estimated
+        let seen = if is_plain { content_type.as_deref() } else { Some("application/octet-stream") };
+        let meter = Box::new(Meter::new(route.dialect, route.endpoint, seen, stream));
+        let filter = (forward.usage_added && is_events && is_plain).then(UsageChunkFilter::new);
+        if is_events {
+            // with a length, Pingora would flush only at the end
+            chunked(response)?;
+        }
+        forward.answer = Answer::Passing { meter, filter };
+        return Ok(());
+    }
+    let instead = matches!(status, 401 | 403).then(|| {
+        let text = "The upstream refused the gateway's own credential. Tell the operator of this gateway.";
+        let problem = Problem { status, ..Problem::new(Kind::Upstream, text) };
+        Bytes::from(render(forward.route.dialect, &problem, request_id).body)
+    });
+    if instead.is_some() {
+        response.insert_header(CONTENT_TYPE, "application/json")?;
+        response.remove_header(&CONTENT_ENCODING);
+    }
+    chunked(response)?;
+    forward.answer = Answer::Error { status, kept: Vec::new(), instead };
+    Ok(())
+}
+
+fn chunked(response: &mut ResponseHeader) -> Result<()> {
+    response.remove_header(&CONTENT_LENGTH);
+    response.insert_header(TRANSFER_ENCODING, "chunked")
+}
+
+fn rate_items(permit: &Permit) -> Vec<RateItem> {
+    permit.limits().iter().map(rate_item).collect()
+}
+
+fn rate_item(view: &LimitView) -> RateItem {
+    let unit = match (view.meter, view.window) {
+        (Counted::InFlight, _) | (_, Window::Open) => RateUnit::Concurrent,
+        (Counted::Messages, _) => RateUnit::Requests,
+    };
+    RateItem {
+        name: view.name.to_string(),
+        unit,
+        max: view.standing.max,
+        remaining: view.standing.remaining(),
+        window_s: view.window_s,
+        reset_s: view.reset_s,
+        reset_at: view.resets_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default(),
+    }
+}
+
+impl Gateway {
+    /// One piece of the body. At the end the outcome is recorded, before the piece is passed on.
+    pub(super) fn piece(&self, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
+        let Some(forward) = ctx.forward() else { return };
+        match &mut forward.answer {
+            Answer::Passing { meter, filter } => {
+                if let Some(chunk) = body.as_ref() {
+                    meter.feed(chunk);
+                }
+                if let Some(filter) = filter {
+                    *body = body.take().map(|chunk| filter.feed(chunk)).filter(|chunk| !chunk.is_empty());
+                }
+                if end {
+                    if let Some(filter) = filter.take() {
+                        append(body, &filter.finish());
+                    }
+                    self.ended(forward, Outcome::Ok);
+                }
+            }
+            Answer::Error { kept, instead, .. } => {
+                if let Some(chunk) = body.take() {
+                    let room = ERROR_BODY_MAX.saturating_sub(kept.len());
+                    kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                if end {
+                    let key = forward.chosen.upstream.api_key.as_deref();
+                    let clean = instead.take().unwrap_or_else(|| without_key(std::mem::take(kept), key));
+                    *body = Some(clean);
+                    self.ended(forward, Outcome::UpstreamError);
+                }
+            }
+            Answer::None | Answer::Ended => {}
+        }
+    }
+
+    /// Ends the permit with what the meter has seen. Harmless when it has ended already.
+    pub(super) fn ended(&self, forward: &mut Forward, outcome: Outcome) {
+        let answer = std::mem::replace(&mut forward.answer, Answer::Ended);
+        let Some(permit) = forward.permit.take() else { return };
+        let tokens = match answer {
+            Answer::Passing { meter, .. } => tokens(&meter.finish(), forward.ask.input_bytes),
+            Answer::None | Answer::Error { .. } | Answer::Ended => Tokens::default(),
+        };
+        count(&self.metrics, tokens);
+        permit.finish(Ending { tokens, ..Ending::bare(outcome) });
+    }
+}
+
+fn count(metrics: &Metrics, tokens: Tokens) {
+    metrics.consumed(tokens.input, tokens.output, tokens.cached, 0);
+}
+
+/// The upstream's figures; what it did not report is estimated from the bytes that passed, and marked.
+fn tokens(usage: &Usage, input_bytes: usize) -> Tokens {
+    let by_bytes = |bytes: u64| bytes.div_ceil(BYTES_PER_TOKEN);
+    let whole = usage.complete && usage.input_tokens.is_some() && usage.output_tokens.is_some();
+    let seen = by_bytes(usage.output_bytes_seen);
+    // a torn stream may have reported a running figure: the larger of it and what was seen
+    let output = if usage.complete {
+        usage.output_tokens.unwrap_or(seen)
+    } else {
+        usage.output_tokens.unwrap_or(0).max(seen)
+    };
+    Tokens {
+        input: usage.input_tokens.unwrap_or_else(|| by_bytes(input_bytes as u64)),
+        output,
+        cached: usage.cached_tokens.unwrap_or(0),
+        reasoning: usage.reasoning_tokens.unwrap_or(0),
+        estimated: !whole || usage.suspect,
+    }
+}
+
+fn append(body: &mut Option<Bytes>, tail: &Bytes) {
+    if tail.is_empty() {
+        return;
+    }
+    let mut joined = body.take().map(Vec::from).unwrap_or_default();
+    joined.extend_from_slice(tail);
+    *body = Some(joined.into());
+}
+
+/// An error text in which every occurrence of the key is blotted out.
+fn without_key(text: Vec<u8>, key: Option<&str>) -> Bytes {
+    let Some(key) = key.filter(|key| !key.is_empty()) else { return text.into() };
+    let mut clean = text;
+    let mut from = 0;
+    while let Some(at) = clean[from..].windows(key.len()).position(|window| window == key.as_bytes()) {
+        clean[from + at..from + at + key.len()].fill(b'*');
+        from += at + key.len();
+    }
+    clean.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_key;
+
+    #[test]
+    fn a_key_is_blotted_out_wherever_it_stands() {
+        let clean = |text: &str, key: Option<&str>| {
+            String::from_utf8(without_key(text.into(), key).to_vec()).unwrap()
+        };
+        assert_eq!(clean("bad key sk-1: sk-1!", Some("sk-1")), "bad key ****: ****!");
+        assert_eq!(clean("nothing", Some("sk-1")), "nothing");
+        assert_eq!(clean("sk-", Some("sk-1")), "sk-");
+        assert_eq!(clean("kept", None), "kept");
+        assert_eq!(clean("kept", Some("")), "kept");
+    }
+}

@@ -1,0 +1,109 @@
+//! What one request carries from phase to phase: a few facts and one stage.
+
+use bytes::Bytes;
+
+use super::replay::Shared;
+use crate::clock::Stopwatch;
+use crate::dialect::{Ask, Dialect, Meter, Route, UsageChunkFilter};
+use crate::gate::Permit;
+use crate::telemetry::Labels;
+use crate::upstream::Chosen;
+
+/// The context of one request.
+pub struct Context {
+    /// Since the header was read.
+    pub started: Stopwatch,
+    /// The `x-request-id` that the client sees.
+    pub request_id: String,
+    /// The dialect to answer in, once the path has told.
+    pub dialect: Dialect,
+    /// Metric labels, filled in as they become known.
+    pub labels: Labels,
+    /// Where the request stands.
+    pub stage: Stage,
+}
+
+/// Where a request stands.
+pub enum Stage {
+    /// Nothing is decided.
+    Arrived,
+    /// We have answered, or are answering, ourselves; the metric outcome, if the request counts as one.
+    Answered(Option<&'static str>),
+    /// It goes upstream.
+    Forwarding(Box<Forward>),
+}
+
+/// A request on its way upstream and back.
+pub struct Forward {
+    /// The call.
+    pub route: Route,
+    /// What it asks for.
+    pub ask: Ask,
+    /// Where it goes.
+    pub chosen: Chosen,
+    /// The hold; `None` for calls that are not counted, and after it was finished.
+    pub permit: Option<Permit>,
+    /// The client's session and the body, behind the wrapper.
+    pub shared: Shared,
+    /// Length of the body that is sent.
+    pub body_bytes: usize,
+    /// Did we ask for usage that the client did not ask for?
+    pub usage_added: bool,
+    /// Connect attempts so far.
+    pub attempts: usize,
+    /// The gateway's own time before the request was sent.
+    pub before_upstream: std::time::Duration,
+    /// Since the request was sent.
+    pub sent: Option<Stopwatch>,
+    /// From sending to the answer's header.
+    pub upstream_wait: Option<std::time::Duration>,
+    /// Did the upstream answer 2xx?
+    pub is_2xx: bool,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The upstream's answer, as far as it has come.
+pub enum Answer {
+    /// No header yet.
+    None,
+    /// 2xx: bytes pass, the meter looks at them.
+    Passing {
+        /// Reads the usage.
+        meter: Box<Meter>,
+        /// Takes out the usage chunk that we asked for.
+        filter: Option<UsageChunkFilter>,
+    },
+    /// Another status: the body is kept and cleaned before it passes.
+    Error {
+        /// The upstream's status.
+        status: u16,
+        /// What has come so far.
+        kept: Vec<u8>,
+        /// Given instead of the upstream's words, where these may show our key.
+        instead: Option<Bytes>,
+    },
+    /// It has ended and stands in the journal.
+    Ended,
+}
+
+impl Context {
+    /// The context of a request whose header has just been read.
+    pub fn new() -> Self {
+        Self {
+            started: Stopwatch::start(),
+            request_id: String::new(),
+            dialect: Dialect::OpenAi,
+            labels: Labels::default(),
+            stage: Stage::Arrived,
+        }
+    }
+
+    /// The forwarding stage, if the request has reached it.
+    pub fn forward(&mut self) -> Option<&mut Forward> {
+        match &mut self.stage {
+            Stage::Forwarding(forward) => Some(forward),
+            Stage::Arrived | Stage::Answered(_) => None,
+        }
+    }
+}

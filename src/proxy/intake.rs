@@ -1,0 +1,204 @@
+//! From a request's header to a permit: route, credential, body, model, upstream, hold. Each step may end the request
+//! with an answer of our own; nothing goes upstream before the last.
+
+use std::mem;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use pingora::Result;
+use pingora::proxy::Session;
+
+use super::context::{Answer, Context, Forward, Stage};
+use super::problem::{self, Refused};
+use super::replay::{Shared, placeholder};
+use super::{Gateway, body, respond};
+use crate::auth::{AuthError, Caller, client_address};
+use crate::dialect::{Ask, Dialect, Kind, Problem, Route, needs_usage, query_key, rewrite, route, scan};
+use crate::gate::{Asked, Who};
+use crate::telemetry::{Labels, outcome};
+
+/// The header that traces a request; taken from the client if it is well-formed.
+const REQUEST_ID: &str = "x-request-id";
+
+/// Longest request id that is taken over, in bytes.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Where a step led.
+enum Step {
+    Forward(Box<Forward>),
+    Refused(Refused),
+    /// Nobody is there to be answered.
+    Gone,
+}
+
+impl Gateway {
+    /// The whole way in. True: the request was answered here.
+    pub(super) async fn intake(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        let header = session.req_header();
+        ctx.request_id = self.request_id(&header.headers);
+        let target = header.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let found = match route(&header.method, &target, &header.headers) {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.serve_page(session, ctx).await.map(|()| true),
+            Err(error) => {
+                ctx.dialect = error.dialect();
+                respond::refuse(session, ctx, Refused::new(error.problem(), outcome::BAD_REQUEST)).await?;
+                return Ok(true);
+            }
+        };
+        ctx.dialect = found.dialect;
+        ctx.labels.dialect = found.dialect.as_str();
+        let who = match self.who(session, &found, &target).await {
+            Ok(who) => who,
+            Err(refused) => return respond::refuse(session, ctx, refused).await.map(|()| true),
+        };
+        ctx.labels.plan = who.plan.name.to_string();
+        if found.endpoint.answered_here() {
+            match self.models(&found, &who) {
+                Ok(body) => respond::json(session, ctx, body).await?,
+                Err(refused) => respond::refuse(session, ctx, refused).await?,
+            }
+            return Ok(true);
+        }
+        match self.admit(session, ctx, found, &who).await {
+            Step::Forward(forward) => {
+                ctx.stage = Stage::Forwarding(forward);
+                Ok(false)
+            }
+            Step::Refused(refused) => respond::refuse(session, ctx, refused).await.map(|()| true),
+            Step::Gone => {
+                session.set_keepalive(None);
+                ctx.stage = Stage::Answered(Some(outcome::CANCELLED));
+                Ok(true)
+            }
+        }
+    }
+
+    async fn who(&self, session: &Session, route: &Route, target: &str) -> Result<Who, Refused> {
+        let headers = &session.req_header().headers;
+        let query = target.split_once('?').map(|(_, query)| query);
+        let key = query.filter(|_| route.dialect == Dialect::Gemini).and_then(query_key);
+        let caller =
+            self.caller(headers, key.as_deref(), self.address(session)).await.map_err(problem::of_auth)?;
+        self.gate.identify(&caller).map_err(|denied| problem::of_denied(&denied))
+    }
+
+    /// Who is calling: a verified user, or nobody at this address.
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        query_key: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Caller, AuthError> {
+        let auth = self.auth.load_full();
+        let Some(credential) = auth.credential(headers, query_key)? else {
+            return Ok(Caller::anonymous(address));
+        };
+        let verified = match auth.cached(&credential) {
+            Some(verified) => verified,
+            None => auth.authenticate(&credential).await?,
+        };
+        Ok(verified.caller().clone())
+    }
+
+    pub(super) fn address(&self, session: &Session) -> IpAddr {
+        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        client_address(peer, &session.req_header().headers, &self.trusted_proxies)
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let well_formed = |id: &&str| {
+            !id.is_empty()
+                && id.len() <= REQUEST_ID_MAX
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        sent.filter(well_formed).map_or_else(|| self.gate.new_id().to_string(), str::to_owned)
+    }
+
+    /// Body, model, upstream, hold.
+    async fn admit(&self, session: &mut Session, ctx: &mut Context, route: Route, who: &Who) -> Step {
+        let headers = &session.req_header().headers;
+        if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            let text = "A compressed request body is not accepted: send it without `Content-Encoding`.";
+            let problem = Problem { status: 415, ..Problem::new(Kind::InvalidRequest, text) };
+            return Step::Refused(Refused::new(problem, outcome::BAD_REQUEST));
+        }
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let raw = match body::read(session, self.max_body_bytes).await {
+            Ok(raw) => raw,
+            Err(error) => {
+                return problem::of_body(&error, self.max_body_bytes).map_or(Step::Gone, Step::Refused);
+            }
+        };
+        let ask = match scan(&route, content_type.as_deref(), &raw) {
+            Ok(ask) => ask,
+            Err(error) => return Step::Refused(Refused::new(error.problem(), outcome::BAD_REQUEST)),
+        };
+        let chosen = match self.upstreams.load().choose(route.dialect.as_str(), &ask.model) {
+            Ok(chosen) => chosen,
+            Err(error) => return Step::Refused(problem::of_no_upstream(&error)),
+        };
+        ctx.labels = self.labels(ctx.labels.dialect, &chosen.upstream.name, &ask.model, who);
+        if let Err(denied) = self.gate.check_model(who, &ask.model) {
+            return Step::Refused(problem::of_denied(&denied));
+        }
+        let permit = if route.endpoint.metered() {
+            let asked = asked(&ctx.request_id, &route, &ask, &chosen.upstream.name);
+            match self.gate.admit(who, asked).await {
+                Ok(permit) => Some(permit),
+                Err(denied) => return Step::Refused(problem::of_denied(&denied)),
+            }
+        } else {
+            None
+        };
+        let usage_added = permit.is_some() && needs_usage(&route, &ask);
+        let sent = rewrite(&route, &ask, &raw, None, usage_added).map_or(raw, Bytes::from);
+        let body_bytes = sent.len();
+        let original = mem::replace(&mut *session.downstream_session, placeholder());
+        let (wrapped, shared) = Shared::wrap(original, sent);
+        *session.downstream_session = wrapped;
+        Step::Forward(Box::new(Forward {
+            route,
+            ask,
+            chosen,
+            permit,
+            shared,
+            body_bytes,
+            usage_added,
+            attempts: 0,
+            before_upstream: ctx.started.elapsed(),
+            sent: None,
+            upstream_wait: None,
+            is_2xx: false,
+            answer: Answer::None,
+        }))
+    }
+
+    fn labels(&self, dialect: &'static str, upstream: &str, model: &str, who: &Who) -> Labels {
+        let groups = self.gate.rules().policy.groups_of(model);
+        Labels {
+            dialect,
+            upstream: upstream.to_owned(),
+            group: groups.first().map(|group: &Arc<str>| group.to_string()).unwrap_or_default(),
+            plan: who.plan.name.to_string(),
+        }
+    }
+}
+
+fn asked(request_id: &str, route: &Route, ask: &Ask, upstream: &str) -> Asked {
+    Asked {
+        request_id: request_id.to_owned(),
+        dialect: route.dialect.as_str(),
+        endpoint: route.endpoint.as_str(),
+        upstream: upstream.to_owned(),
+        model_requested: ask.model.clone(),
+        model: ask.model.clone(),
+        stream: ask.stream || route.stream_by_path,
+        task: String::new(),
+    }
+}

@@ -1,0 +1,110 @@
+//! The only room that names Pingora: the phases of a request, each short, its context, body, peer and headers, and
+//! `respond`, the one place where an answer of our own is written.
+//!
+//! Knows `gate`, `auth`, `dialect` and `upstream`; must not know SQL, Redis or any concrete store.
+
+mod answer;
+mod body;
+mod context;
+mod forward;
+mod intake;
+mod listen;
+mod local;
+mod models;
+mod peer;
+mod phases;
+mod problem;
+mod replay;
+mod respond;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use pingora::apps::HttpServerOptions;
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+
+pub use listen::{DoorSettings, serve};
+pub use peer::Resolver;
+
+use crate::auth::Authenticator;
+use crate::gate::Gate;
+use crate::telemetry::Metrics;
+use crate::upstream::UpstreamTable;
+
+/// Connect attempts for one request, the first included. A retry takes no second hold.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Idle upstream connections kept, over all upstreams.
+const POOL_SIZE: usize = 512;
+
+/// Bytes a client may send on one HTTP/2 stream before it must wait: prompts are large.
+const H2_STREAM_WINDOW: u32 = 1 << 20;
+
+/// The same for one HTTP/2 connection.
+const H2_CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// What the proxy is built from.
+pub struct Parts {
+    /// Admission.
+    pub gate: Arc<Gate>,
+    /// Who is calling. Swapped on reload.
+    pub auth: Arc<ArcSwap<Authenticator>>,
+    /// Who serves what. Swapped on reload.
+    pub upstreams: ArcSwap<UpstreamTable>,
+    /// Addresses of the upstreams.
+    pub resolver: Arc<Resolver>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Pages and APIs of our own: everything outside `/v1` and `/v1beta`.
+    pub pages: axum::Router,
+    /// Largest request body in bytes.
+    pub max_body_bytes: u64,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many workers run requests.
+    pub threads: usize,
+}
+
+/// The gateway as Pingora sees it.
+pub struct Gateway {
+    gate: Arc<Gate>,
+    auth: Arc<ArcSwap<Authenticator>>,
+    upstreams: ArcSwap<UpstreamTable>,
+    resolver: Arc<Resolver>,
+    metrics: Arc<Metrics>,
+    pages: axum::Router,
+    max_body_bytes: u64,
+    trusted_proxies: Vec<IpNet>,
+}
+
+/// Builds the proxy. [`serve`] runs it.
+pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
+    let conf = ServerConf {
+        threads: parts.threads,
+        max_retries: ATTEMPTS_MAX,
+        upstream_keepalive_pool_size: POOL_SIZE,
+        ..ServerConf::default()
+    };
+    let gateway = Gateway {
+        gate: parts.gate,
+        auth: parts.auth,
+        upstreams: parts.upstreams,
+        resolver: parts.resolver,
+        metrics: parts.metrics,
+        pages: parts.pages,
+        max_body_bytes: parts.max_body_bytes,
+        trusted_proxies: parts.trusted_proxies,
+    };
+    let mut proxy = http_proxy(&Arc::new(conf), gateway);
+    let mut options = HttpServerOptions::default();
+    // `listen` asks for it only once the preface is there
+    options.h2c = true;
+    proxy.server_options = Some(options);
+    let mut h2 = default_h2_options();
+    h2.initial_window_size(H2_STREAM_WINDOW).initial_connection_window_size(H2_CONNECTION_WINDOW);
+    proxy.h2_options = Some(h2);
+    Arc::new(proxy)
+}

@@ -1,0 +1,234 @@
+//! Pingora's phases. Each hands over to a sibling file; the order is Pingora's:
+//! `early_request_filter`, `request_filter`, `upstream_peer`, `upstream_request_filter`, `response_filter`,
+//! `response_body_filter` for each piece, `logging`; `fail_to_connect`, `error_while_proxy` and `fail_to_proxy` when
+//! something breaks.
+
+use std::mem;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, OrErr, Result};
+
+use super::context::{Answer, Context, Stage};
+use super::problem::Refused;
+use super::replay::placeholder;
+use super::{ATTEMPTS_MAX, Gateway, answer, forward, peer, respond};
+use crate::dialect::{Kind, Problem, stream_error_event};
+use crate::store::Outcome;
+use crate::telemetry::outcome;
+
+/// A client that takes no byte for this long is given up, and with it its upstream connection.
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Longest silence inside a request.
+const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new()
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
+        self.metrics.in_flight.inc();
+        session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
+        session.set_read_timeout(Some(CLIENT_READ_TIMEOUT));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        self.intake(session, ctx).await
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        let forward = ctx.forward().ok_or_else(|| forward::out_of_order("upstream_peer"))?;
+        forward.attempts += 1;
+        let upstream = &forward.chosen.upstream;
+        let address = self.resolver.address(&upstream.base_url).await;
+        let address = address
+            .or_err(ErrorType::ConnectError, "the upstream's name could not be resolved")
+            .map_err(Error::into_up)?;
+        Ok(Box::new(peer::http_peer(upstream, address)))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        forward::prepare(
+            request,
+            ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?,
+        )
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        answer::header(response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        self.piece(body, end, ctx);
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.as_up();
+        let attempts = ctx.forward().map_or(ATTEMPTS_MAX, |forward| forward.attempts);
+        error.set_retry(attempts < ATTEMPTS_MAX);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        _ctx: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        // a kept connection that the upstream closed just now, before it said a word: the request was not taken
+        let untouched = session.response_written().is_none() && *error.esource() != ErrorSource::Downstream;
+        let closed = matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError);
+        error.set_retry(reused && untouched && closed);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        let error_code = self.tell_failure(session, error, ctx).await;
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        self.metrics.in_flight.dec();
+        self.close(error, ctx);
+        put_back(session, ctx);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, error: &Error) -> bool {
+        *error.esource() == ErrorSource::Downstream
+    }
+}
+
+impl Gateway {
+    /// Tells the client of a failure, if it can still be told. Returns the status.
+    async fn tell_failure(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> u16 {
+        if *error.esource() == ErrorSource::Downstream {
+            return 0;
+        }
+        let from_us =
+            matches!(error.esource(), ErrorSource::Internal | ErrorSource::Unset) && ctx.forward().is_none();
+        let timed_out = matches!(
+            error.etype(),
+            ErrorType::ReadTimedout
+                | ErrorType::ConnectTimedout
+                | ErrorType::WriteTimedout
+                | ErrorType::TLSHandshakeTimedout
+        );
+        let problem = match (from_us, timed_out) {
+            (true, _) => Problem::new(Kind::Internal, "The gateway failed to handle this request."),
+            (false, true) => Problem::new(
+                Kind::UpstreamTimeout,
+                "The upstream did not answer in time. Nothing was charged.",
+            ),
+            (false, false) => {
+                Problem::new(Kind::Upstream, "The upstream could not be reached. Nothing was charged.")
+            }
+        };
+        tracing::warn!(%error, request_id = %ctx.request_id, upstream = %ctx.labels.upstream, "a request failed");
+        if session.response_written().is_some() {
+            self.break_off(session, ctx).await;
+            return problem.status;
+        }
+        let status = problem.status;
+        let counted = if from_us { outcome::ERROR } else { outcome::UPSTREAM_ERROR };
+        if let Some(forward) = ctx.forward() {
+            self.ended(forward, Outcome::UpstreamError);
+            put_back(session, ctx);
+        }
+        if respond::refuse(session, ctx, Refused::new(problem, counted)).await.is_err() {
+            tracing::debug!("the client had gone before it could be told of a failure");
+        }
+        status
+    }
+
+    /// An answer breaks off: the dialect's error event, and no clean end after it.
+    async fn break_off(&self, session: &mut Session, ctx: &mut Context) {
+        let dialect = ctx.dialect;
+        let Some(forward) = ctx.forward() else { return };
+        let Answer::Passing { meter, .. } = &forward.answer else { return };
+        let problem = Problem::new(Kind::Upstream, "The upstream broke off in the middle of its answer.");
+        let event = stream_error_event(dialect, forward.route.endpoint, &problem);
+        let is_stream = session.response_written().is_some_and(|header| {
+            header
+                .headers
+                .get(http::header::CONTENT_TYPE)
+                .is_some_and(|media| media.as_bytes().starts_with(b"text/event-stream"))
+        });
+        if !is_stream {
+            return;
+        }
+        let event = if meter.between_events() { event } else { format!("\n\n{event}") };
+        if session.write_response_body(Some(event.into()), false).await.is_err() {
+            tracing::debug!("the client had gone before the error event");
+        }
+    }
+
+    /// The end of every request: the permit, if nothing has ended it yet, and the metrics.
+    fn close(&self, error: Option<&Error>, ctx: &mut Context) {
+        let (started, labels) = (ctx.started, ctx.labels.clone());
+        let forward = match &mut ctx.stage {
+            Stage::Forwarding(forward) => forward,
+            Stage::Answered(Some(outcome)) => return self.metrics.request(&labels, outcome),
+            Stage::Answered(None) | Stage::Arrived => return,
+        };
+        let (outcome, label) = match (&forward.answer, error.map(Error::esource)) {
+            (Answer::None, Some(ErrorSource::Downstream)) => (Outcome::ClientGone, outcome::CANCELLED),
+            (Answer::None | Answer::Error { .. }, _) => (Outcome::UpstreamError, outcome::UPSTREAM_ERROR),
+            (Answer::Passing { .. }, Some(ErrorSource::Downstream)) => {
+                (Outcome::Cancelled, outcome::CANCELLED)
+            }
+            (Answer::Passing { .. }, Some(_)) => (Outcome::Truncated, outcome::UPSTREAM_ERROR),
+            (Answer::Passing { .. }, None) => (Outcome::Ok, outcome::OK),
+            // recorded with the last byte; that the client left just then changes nothing
+            (Answer::Ended, _) => {
+                (Outcome::Ok, if forward.is_2xx { outcome::OK } else { outcome::UPSTREAM_ERROR })
+            }
+        };
+        self.ended(forward, outcome);
+        self.metrics.request(&labels, label);
+        self.metrics.timing(&labels, started.elapsed(), forward.upstream_wait, forward.before_upstream);
+    }
+}
+
+/// Puts the client's own session back in place of the wrapper, which gives it back when it is dropped.
+fn put_back(session: &mut Session, ctx: &mut Context) {
+    let Some(forward) = ctx.forward() else { return };
+    drop(mem::replace(&mut *session.downstream_session, placeholder()));
+    if let Some(original) = forward.shared.take_session() {
+        *session.downstream_session = original;
+    }
+}

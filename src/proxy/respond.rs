@@ -1,0 +1,61 @@
+//! The one place where an answer of our own is written to a client.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::body;
+use super::context::{Context, Stage};
+use super::problem::Refused;
+use crate::dialect::{Rendered, render};
+
+/// Answers with a problem, in the caller's dialect.
+///
+/// # Errors
+/// The connection's: the client has gone.
+pub async fn refuse(session: &mut Session, ctx: &mut Context, refused: Refused) -> Result<()> {
+    let Refused { problem, outcome } = refused;
+    let Rendered { status, headers, body } = render(ctx.dialect, &problem, &ctx.request_id);
+    ctx.stage = Stage::Answered(Some(outcome));
+    body::discard_small(session).await;
+    send(session, &ctx.request_id, status, &headers, body.into()).await?;
+    body::linger(session).await;
+    Ok(())
+}
+
+/// Answers with JSON.
+///
+/// # Errors
+/// The connection's.
+pub async fn json(session: &mut Session, ctx: &mut Context, body: String) -> Result<()> {
+    ctx.stage = Stage::Answered(None);
+    let headers =
+        [("content-type", "application/json".to_owned()), ("cache-control", "private, no-store".to_owned())];
+    send(session, &ctx.request_id, 200, &headers, body.into()).await
+}
+
+async fn send(
+    session: &mut Session,
+    request_id: &str,
+    status: u16,
+    headers: &[(&'static str, String)],
+    body: Bytes,
+) -> Result<()> {
+    let mut header = ResponseHeader::build(status, Some(headers.len() + 3))?;
+    for (name, value) in headers {
+        header.insert_header(*name, value)?;
+    }
+    if !header.headers.contains_key(CONTENT_TYPE) {
+        header.insert_header(CONTENT_TYPE, "application/json")?;
+    }
+    header.insert_header(CONTENT_LENGTH, body.len())?;
+    header.insert_header("x-request-id", request_id)?;
+    let is_head = session.req_header().method == http::Method::HEAD;
+    session.write_response_header(Box::new(header), is_head).await?;
+    if !is_head {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}

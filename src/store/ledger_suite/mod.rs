@@ -1,0 +1,96 @@
+//! What every ledger must do, one list for all backends. A backend stamps it with [`ledger_suite!`] and gives each
+//! behaviour a ledger of its own; each ends with the conservation check.
+
+mod concurrent;
+mod fold;
+mod hostile;
+mod ingest;
+mod material;
+mod reads;
+mod resets;
+
+pub(crate) use concurrent::*;
+pub(crate) use fold::*;
+pub(crate) use hostile::*;
+pub(crate) use ingest::*;
+pub(crate) use reads::*;
+pub(crate) use resets::*;
+
+use async_trait::async_trait;
+
+use crate::store::audit::AuditRecord;
+use crate::store::ledger::Ledger;
+
+pub(crate) use material::entry;
+
+/// A backend under test, migrated and empty.
+#[async_trait]
+pub(crate) trait Bench: Send + Sync {
+    /// The backend.
+    type Store: Ledger + Clone + 'static;
+
+    /// The ledger.
+    fn ledger(&self) -> &Self::Store;
+
+    /// Runs a statement that both dialects of SQL understand, behind the ledger's back.
+    async fn execute(&self, sql: &str) -> Result<(), String>;
+
+    /// The whole audit log.
+    async fn audit_log(&self) -> Vec<AuditRecord>;
+
+    /// How many random histories the fold test plays.
+    fn histories(&self) -> u32;
+}
+
+/// Every test ends here: the running totals equal the fold of the rows.
+pub(crate) async fn assert_conserved(bench: &impl Bench) {
+    assert_eq!(bench.ledger().fold_differences().await.unwrap(), [], "user_usage differs from its fold");
+}
+
+macro_rules! ledger_suite {
+    ($open:path) => {
+        ledger_suite!(@stamp $open:
+            // ingest
+            an_empty_batch_is_nothing,
+            a_repeated_batch_adds_nothing,
+            an_overlapping_shuffled_batch_adds_only_what_is_new,
+            an_id_twice_in_one_batch_counts_once,
+            an_id_is_unique_in_its_month_only,
+            a_charge_of_nothing_makes_no_total,
+            a_batch_of_two_thousand_rows_goes_in,
+            a_month_turn_and_a_far_month_need_no_preparation,
+            // fold
+            random_histories_keep_the_fold,
+            a_wrong_total_is_found,
+            // concurrent
+            four_writers_of_the_same_rows_lose_nothing,
+            an_abandoned_ingest_can_be_sent_again,
+            // reads
+            a_load_shows_running_periods_of_one_domain,
+            a_load_names_the_ids_of_the_last_five_minutes,
+            history_counts_messages_by_month,
+            domains_of_a_user_come_newest_first,
+            the_newest_row_tells_plan_and_team,
+            domains_come_in_pages_by_bytes,
+            totals_count_rows_and_messages,
+            // resets
+            resets_count_up_and_leave_a_trail,
+            resets_at_once_get_an_epoch_each,
+            the_audit_log_takes_no_changes,
+            // hostile input
+            hostile_texts_go_in_and_are_found,
+            numbers_at_the_limits_go_in,
+        );
+    };
+    (@stamp $open:path: $($behaviour:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                let bench = $open().await;
+                $crate::store::ledger_suite::$behaviour(&bench).await;
+                $crate::store::ledger_suite::assert_conserved(&bench).await;
+            }
+        )*
+    };
+}
+pub(crate) use ledger_suite;

@@ -1,0 +1,349 @@
+//! One domain's counters: buckets, epochs, live holds and tombstones, and the arithmetic on them.
+//!
+//! Synchronous; the time is an argument. It must not know locks, shards or other domains.
+
+use std::collections::{HashMap, VecDeque};
+
+use uuid::Uuid;
+
+use super::gcra::Gcra;
+use crate::quota::{Bucket, Charge, Hold, Rule, Standing};
+use crate::store::counters::TOMBSTONE_MS;
+use crate::store::{
+    Admission, Announcement, BucketTotal, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserved, Settled,
+    Snapshot,
+};
+
+/// How long the bucket of an ended period is kept for late settles: design §4.
+const ENDED_BUCKET_MS: i64 = 7 * 24 * 3_600_000;
+/// The epoch of open and rate buckets: a reset must neither forget requests in flight nor grant a second burst.
+const NO_EPOCH: u32 = 0;
+
+/// The counters of one loaded domain.
+#[derive(Debug, Default)]
+pub(super) struct DomainState {
+    buckets: HashMap<(Bucket, u32), Count>,
+    /// Of each rate: when its next unit is due, microseconds since 1970.
+    rates: HashMap<Bucket, i64>,
+    epochs: HashMap<String, OwnerEpoch>,
+    holds: HashMap<Uuid, LiveHold>,
+    /// No live hold ends before this, milliseconds since 1970: looking for expired ones costs nothing until then.
+    next_expiry_ms: i64,
+    tombstones: Tombstones,
+    /// Last reserve, settle or load, milliseconds since 1970.
+    pub(super) last_used_ms: i64,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    used: u64,
+    held: u64,
+    /// `None`: a count of open requests.
+    period: Option<(i64, i64)>,
+}
+
+#[derive(Debug)]
+struct LiveHold {
+    expires_ms: i64,
+    items: Vec<HeldItem>,
+}
+
+#[derive(Debug)]
+struct HeldItem {
+    bucket: Bucket,
+    /// The owner's epoch at admission: part of the answer to a repeated reserve.
+    epoch: u32,
+    /// The epoch of the count.
+    count_epoch: u32,
+    amount: u64,
+}
+
+/// Ids of settled requests, oldest first, forgotten after [`TOMBSTONE_MS`].
+#[derive(Debug, Default)]
+struct Tombstones {
+    until_ms: HashMap<Uuid, i64>,
+    order: VecDeque<(i64, Uuid)>,
+}
+
+impl DomainState {
+    /// A domain as the ledger knows it.
+    pub(super) fn load(totals: &DomainTotals, now_ms: i64) -> Self {
+        let mut state = Self { next_expiry_ms: i64::MAX, last_used_ms: now_ms, ..Self::default() };
+        for total in &totals.buckets {
+            let period = Some((total.period_start_ms, total.period_end_ms));
+            let count = Count { used: total.used, held: 0, period };
+            state.buckets.insert((total.bucket.clone(), total.epoch), count);
+        }
+        for owner in &totals.epochs {
+            state.epochs.insert(owner.owner_key.clone(), owner.clone());
+        }
+        for &rid in &totals.recent {
+            state.tombstones.bury(rid, now_ms);
+        }
+        state
+    }
+
+    pub(super) fn reserve(&mut self, rid: Uuid, holds: &[Hold], lease_ms: u64, now_us: i64) -> Reserved {
+        let now_ms = now_us / 1_000;
+        self.last_used_ms = now_ms;
+        self.reap(now_ms);
+        self.tombstones.prune(now_ms);
+        if let Some(hold) = self.holds.get(&rid) {
+            let taken = |asked: &Hold| hold.items.iter().find(|item| item.bucket == asked.bucket);
+            let now = self.epochs_of(holds);
+            let epochs =
+                holds.iter().zip(now).map(|(it, now)| taken(it).map_or(now, |item| item.epoch)).collect();
+            return self.admitted(holds, epochs, now_us);
+        }
+        let epochs = self.epochs_of(holds);
+        if self.tombstones.stands(rid, now_ms) {
+            return self.admitted(holds, epochs, now_us);
+        }
+        if let Some(index) = (0..holds.len()).find(|&index| !self.fits(&holds[index], epochs[index], now_us))
+        {
+            return Reserved::Refused(Refused {
+                now_ms,
+                index,
+                standings: self.standings(holds, &epochs, now_us),
+            });
+        }
+        let items =
+            holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| self.take(hold, epoch, now_us)).collect();
+        self.hold(rid, LiveHold { expires_ms: after(now_ms, lease_ms), items });
+        self.admitted(holds, epochs, now_us)
+    }
+
+    pub(super) fn settle(&mut self, rid: Uuid, charges: &[Charge], now_ms: i64) -> Settled {
+        self.last_used_ms = now_ms;
+        self.tombstones.prune(now_ms);
+        let hold = self.holds.remove(&rid);
+        let settled = match &hold {
+            Some(_) => Settled::Done,
+            None if self.tombstones.stands(rid, now_ms) => return Settled::Duplicate,
+            None => Settled::Late,
+        };
+        if let Some(hold) = hold {
+            self.give_back(&hold);
+        }
+        self.charge(charges);
+        self.tombstones.bury(rid, now_ms);
+        settled
+    }
+
+    /// Returns false if there is no such hold.
+    pub(super) fn renew(&mut self, rid: Uuid, lease_ms: u64, now_ms: i64) -> bool {
+        let Some(hold) = self.holds.get_mut(&rid) else { return false };
+        hold.expires_ms = after(now_ms, lease_ms);
+        self.next_expiry_ms = self.next_expiry_ms.min(hold.expires_ms);
+        true
+    }
+
+    pub(super) fn read(&mut self, holds: &[Hold], now_us: i64) -> Snapshot {
+        let now_ms = now_us / 1_000;
+        self.reap(now_ms);
+        let epochs = self.epochs_of(holds);
+        let reset_at = |hold: &Hold| self.epochs.get(&hold.bucket.owner_key()).map_or(0, |it| it.reset_at_ms);
+        Snapshot {
+            now_ms,
+            standings: self.standings(holds, &epochs, now_us),
+            reset_at_ms: holds.iter().map(reset_at).collect(),
+            epochs,
+        }
+    }
+
+    pub(super) fn announce(&mut self, announcement: &Announcement, now_ms: i64) {
+        let (Announcement::Held { rid, .. } | Announcement::Ended { rid, .. }) = announcement;
+        if self.holds.contains_key(rid) || self.tombstones.stands(*rid, now_ms) {
+            return;
+        }
+        match announcement {
+            Announcement::Held { rid, holds, epochs, lease_ms } => {
+                let items = holds.iter().zip(epochs).filter_map(|(hold, &epoch)| self.put(hold, epoch));
+                let items = items.collect();
+                let expires_ms = after(now_ms, *lease_ms);
+                self.hold(*rid, LiveHold { expires_ms, items });
+            }
+            Announcement::Ended { rid, charges } => {
+                self.charge(charges);
+                self.tombstones.bury(*rid, now_ms);
+            }
+        }
+    }
+
+    pub(super) fn open_epoch(&mut self, owner: &OwnerEpoch) {
+        let known = self.epochs.get(&owner.owner_key).map_or(0, |it| it.epoch);
+        if owner.epoch > known {
+            self.epochs.insert(owner.owner_key.clone(), owner.clone());
+        }
+    }
+
+    pub(super) fn dump(&mut self, now_ms: i64) -> DomainDump {
+        self.reap(now_ms);
+        let mut dump = DomainDump::default();
+        for ((bucket, epoch), count) in &self.buckets {
+            if let Some((period_start_ms, period_end_ms)) = count.period {
+                let (bucket, epoch, used) = (bucket.clone(), *epoch, count.used);
+                dump.buckets.push(BucketTotal { bucket, epoch, period_start_ms, period_end_ms, used });
+            }
+            if count.held > 0 {
+                dump.held.push((bucket.key(), *epoch, count.held));
+            }
+        }
+        dump.holds = self.holds.iter().map(|(&rid, hold)| (rid, hold.expires_ms)).collect();
+        dump.buckets.sort();
+        dump.held.sort();
+        dump.holds.sort();
+        dump
+    }
+
+    pub(super) fn repair(&mut self, total: &BucketTotal, now_ms: i64) -> bool {
+        self.reap(now_ms);
+        let count = self.buckets.entry((total.bucket.clone(), total.epoch)).or_default();
+        if count.held > 0 {
+            return false;
+        }
+        count.used = total.used;
+        count.period = Some((total.period_start_ms, total.period_end_ms));
+        true
+    }
+
+    /// Gives back expired holds. Returns how many.
+    pub(super) fn reap(&mut self, now_ms: i64) -> u64 {
+        if now_ms < self.next_expiry_ms {
+            return 0;
+        }
+        let expired: Vec<LiveHold> =
+            self.holds.extract_if(|_, hold| hold.expires_ms <= now_ms).map(|(_, hold)| hold).collect();
+        for hold in &expired {
+            self.give_back(hold);
+        }
+        self.next_expiry_ms = self.holds.values().map(|hold| hold.expires_ms).min().unwrap_or(i64::MAX);
+        u64::try_from(expired.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Drops what says nothing any more: buckets of periods long ended, full bursts, old tombstones.
+    pub(super) fn clean(&mut self, now_us: i64) {
+        let now_ms = now_us / 1_000;
+        self.tombstones.prune(now_ms);
+        self.rates.retain(|_, tat_us| *tat_us > now_us);
+        self.buckets.retain(|_, count| {
+            let ended = count.period.is_none_or(|(_, end)| end.saturating_add(ENDED_BUCKET_MS) < now_ms);
+            count.held > 0 || !ended
+        });
+    }
+
+    pub(super) fn has_holds(&self) -> bool {
+        !self.holds.is_empty()
+    }
+
+    fn admitted(&self, holds: &[Hold], epochs: Vec<u32>, now_us: i64) -> Reserved {
+        let standings = self.standings(holds, &epochs, now_us);
+        Reserved::Admitted(Admission { now_ms: now_us / 1_000, epochs, standings })
+    }
+
+    fn epochs_of(&self, holds: &[Hold]) -> Vec<u32> {
+        let epoch = |hold: &Hold| self.epochs.get(&hold.bucket.owner_key()).map_or(0, |it| it.epoch);
+        holds.iter().map(epoch).collect()
+    }
+
+    fn standings(&self, holds: &[Hold], epochs: &[u32], now_us: i64) -> Vec<Standing> {
+        holds.iter().zip(epochs).map(|(hold, &epoch)| self.standing(hold, epoch, now_us)).collect()
+    }
+
+    fn standing(&self, hold: &Hold, epoch: u32, now_us: i64) -> Standing {
+        match hold.rule {
+            Rule::Rate { max, window_us } => {
+                let tat_us = self.rates.get(&hold.bucket).copied().unwrap_or(0);
+                Gcra::new(max, window_us).standing(tat_us, now_us)
+            }
+            Rule::Quota { max, .. } | Rule::Open { max } => {
+                let count = self.buckets.get(&(hold.bucket.clone(), bucket_epoch(hold, epoch)));
+                let (used, held) = count.map_or((0, 0), |count| (count.used, count.held));
+                Standing { used, held, max, wait_ms: 0 }
+            }
+        }
+    }
+
+    fn fits(&self, hold: &Hold, epoch: u32, now_us: i64) -> bool {
+        if let Rule::Rate { max, window_us } = hold.rule {
+            let tat_us = self.rates.get(&hold.bucket).copied().unwrap_or(0);
+            return Gcra::new(max, window_us).take(tat_us, now_us, hold.amount).is_some();
+        }
+        let Standing { used, held, max, .. } = self.standing(hold, epoch, now_us);
+        used.saturating_add(held).saturating_add(hold.amount) <= max
+    }
+
+    /// Takes a hold that fits. A rate keeps no hold: it counts once and for all.
+    fn take(&mut self, hold: &Hold, epoch: u32, now_us: i64) -> Option<HeldItem> {
+        let Rule::Rate { max, window_us } = hold.rule else { return self.put(hold, epoch) };
+        let tat_us = self.rates.entry(hold.bucket.clone()).or_insert(0);
+        if let Some(next_us) = Gcra::new(max, window_us).take(*tat_us, now_us, hold.amount) {
+            *tat_us = next_us;
+        }
+        None
+    }
+
+    /// Puts a quota or open hold on its bucket, whatever the limit.
+    fn put(&mut self, hold: &Hold, epoch: u32) -> Option<HeldItem> {
+        let period = match hold.rule {
+            Rule::Quota { period_start_ms, period_end_ms, .. } => Some((period_start_ms, period_end_ms)),
+            Rule::Open { .. } => None,
+            Rule::Rate { .. } => return None,
+        };
+        let count_epoch = bucket_epoch(hold, epoch);
+        let count = self.buckets.entry((hold.bucket.clone(), count_epoch)).or_default();
+        count.held = count.held.saturating_add(hold.amount);
+        count.period = period;
+        Some(HeldItem { bucket: hold.bucket.clone(), epoch, count_epoch, amount: hold.amount })
+    }
+
+    fn hold(&mut self, rid: Uuid, hold: LiveHold) {
+        self.next_expiry_ms = self.next_expiry_ms.min(hold.expires_ms);
+        self.holds.insert(rid, hold);
+    }
+
+    fn give_back(&mut self, hold: &LiveHold) {
+        for HeldItem { bucket, count_epoch, amount, .. } in &hold.items {
+            if let Some(count) = self.buckets.get_mut(&(bucket.clone(), *count_epoch)) {
+                count.held = count.held.saturating_sub(*amount);
+            }
+        }
+    }
+
+    fn charge(&mut self, charges: &[Charge]) {
+        for charge in charges.iter().filter(|charge| charge.amount > 0) {
+            let count = self.buckets.entry((charge.bucket.clone(), charge.epoch)).or_default();
+            count.used = count.used.saturating_add(charge.amount);
+            count.period = Some((charge.period_start_ms, charge.period_end_ms));
+        }
+    }
+}
+
+impl Tombstones {
+    fn bury(&mut self, rid: Uuid, now_ms: i64) {
+        let until_ms = after(now_ms, TOMBSTONE_MS);
+        self.until_ms.insert(rid, until_ms);
+        self.order.push_back((until_ms, rid));
+    }
+
+    fn stands(&self, rid: Uuid, now_ms: i64) -> bool {
+        self.until_ms.get(&rid).is_some_and(|&until_ms| until_ms > now_ms)
+    }
+
+    fn prune(&mut self, now_ms: i64) {
+        while let Some(&(until_ms, rid)) = self.order.front().filter(|(until_ms, _)| *until_ms <= now_ms) {
+            self.order.pop_front();
+            if self.until_ms.get(&rid) == Some(&until_ms) {
+                self.until_ms.remove(&rid);
+            }
+        }
+    }
+}
+
+fn bucket_epoch(hold: &Hold, epoch: u32) -> u32 {
+    if hold.rule.is_quota() { epoch } else { NO_EPOCH }
+}
+
+fn after(now_ms: i64, by_ms: u64) -> i64 {
+    now_ms.saturating_add(i64::try_from(by_ms).unwrap_or(i64::MAX))
+}

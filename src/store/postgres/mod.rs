@@ -1,0 +1,165 @@
+//! The ledger in PostgreSQL (14 or newer), shared by several gateways. A batch is one statement; a load is one
+//! snapshot; months are partitions.
+//!
+//! It owns the SQL, the pool and the partitions. It must not know who asks, nor what a plan is. The URL holds a
+//! password: no error and no log shows it.
+
+mod columns;
+mod error;
+mod ingest;
+mod partitions;
+mod pool;
+mod read;
+mod reset;
+mod schema;
+mod settings;
+mod tls;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::settings::PostgresSettings;
+
+use deadpool_postgres::Object;
+
+use self::columns::Columns;
+use self::error::Failure;
+use self::ingest::Timeline;
+use self::partitions::Partitions;
+use self::pool::{Connections, Limit};
+use super::StoreError;
+use super::audit::AuditRecord;
+use super::counters::DomainTotals;
+use super::entry::Entry;
+use super::ledger::{
+    BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
+};
+use super::row;
+use crate::quota::Domain;
+
+/// The ledger in a PostgreSQL database. Cheap to clone; all clones share one pool.
+#[derive(Clone, Debug)]
+pub struct PostgresLedger(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connections: Connections,
+    partitions: Partitions,
+    timeline: Timeline,
+}
+
+impl PostgresLedger {
+    /// Prepares the pool. The server is not called yet, so a gateway can start before it; [`Ledger::ping`] and
+    /// [`Ledger::migrate`] call it.
+    ///
+    /// Fails (permanent) if the URL or a certificate file cannot be read.
+    pub fn connect(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let connections = Connections::new(settings).map_err(|failure| failure.during("connect"))?;
+        Ok(Self(Arc::new(Inner {
+            connections,
+            partitions: Partitions::default(),
+            timeline: Timeline::default(),
+        })))
+    }
+
+    /// Makes the partitions of this month and the next three, so that no message waits for one. Call it at start and
+    /// once a day. A month that is missing all the same is made when its first row comes.
+    pub async fn ensure_partitions(&self, now_ms: i64) -> Result<(), StoreError> {
+        let months = partitions::ahead(now_ms);
+        self.run("ensure_partitions", Limit::Statement, async |client| {
+            self.0.partitions.ensure(client, months.iter().map(String::as_str)).await
+        })
+        .await
+    }
+
+    /// Fails unless the tables are exactly those of this version: for a start that must not migrate.
+    pub async fn verify_schema(&self) -> Result<(), StoreError> {
+        self.run("verify_schema", Limit::Statement, async |client| schema::verify(client).await).await
+    }
+
+    /// The audit log in order, after record `after` (0: from the start), at most `max` records.
+    pub async fn audit_log(&self, after: i64, max: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        self.run("audit_log", Limit::Statement, async |client| read::audit_log(client, after, max).await)
+            .await
+    }
+}
+
+impl PostgresLedger {
+    async fn run<T>(
+        &self,
+        operation: &'static str,
+        limit: Limit,
+        work: impl AsyncFnOnce(&mut Object) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let connections = &self.0.connections;
+        let mut lease = connections.lease().await.map_err(|failure| failure.during(operation))?;
+        let result = match lease.client() {
+            Ok(client) => connections.within(limit, work(client)).await,
+            Err(failure) => Err(failure),
+        };
+        lease.end(result).map_err(|failure| failure.during(operation))
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresLedger {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        schema::migrate(&self.0.connections).await.map_err(|failure| failure.during("migrate"))
+    }
+
+    async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError> {
+        let columns = Columns::new(batch);
+        let Inner { partitions, timeline, .. } = &*self.0;
+        self.run("ingest", Limit::Statement, async |client| {
+            ingest::ingest(client, &columns, partitions, timeline).await
+        })
+        .await
+    }
+
+    async fn load(&self, domain: &Domain, now_ms: i64) -> Result<DomainTotals, StoreError> {
+        let domain = row::domain(domain);
+        self.run("load", Limit::Statement, async |client| read::load(client, &domain, now_ms).await).await
+    }
+
+    async fn reset(&self, request: &ResetRequest<'_>) -> Result<OwnerEpoch, StoreError> {
+        self.run("reset", Limit::Statement, async |client| reset::reset(client, request).await).await
+    }
+
+    async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError> {
+        let user = row::key(user);
+        self.run("domains_of", Limit::Statement, async |client| read::domains_of(client, &user, max).await)
+            .await
+    }
+
+    async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {
+        let user = row::key(user);
+        self.run("last_seen", Limit::Statement, async |client| read::last_seen(client, &user).await).await
+    }
+
+    async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
+        let user = row::key(user);
+        self.run("history", Limit::Statement, async |client| read::history(client, &user, months).await).await
+    }
+
+    async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError> {
+        let after = row::key(after);
+        self.run("domains", Limit::Statement, async |client| read::domains(client, &after, max, now_ms).await)
+            .await
+    }
+
+    async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError> {
+        self.run("fold_differences", Limit::Open, async |client| read::fold_differences(client).await).await
+    }
+
+    async fn totals(&self) -> Result<LedgerTotals, StoreError> {
+        self.run("totals", Limit::Open, async |client| read::totals(client).await).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.run("ping", Limit::Statement, async |client| Ok(client.batch_execute("SELECT 1").await?)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! How fast batches go in, and by which plan.

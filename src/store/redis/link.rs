@@ -1,0 +1,123 @@
+//! One call of a script: breaker, deadline, the right SHA for the process that answers, and another try when it changed.
+//!
+//! It must not know what scripts do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::clients::WithOptions;
+use fred::error::Error;
+use fred::interfaces::{ClientLike, ClusterInterface, LuaInterface};
+use fred::prelude::{Client, FredResult, Value};
+use fred::types::FromValue;
+use fred::types::config::Options;
+
+use super::breaker::Breaker;
+use super::errors::{fault, is_no_script, is_unreachable};
+use super::process::Processes;
+use super::registry::Events;
+use super::scripts::Script;
+use crate::store::{CountersEvent, StoreError};
+
+/// On the path of a request.
+pub(super) const ON_PATH: Duration = Duration::from_millis(100);
+/// Loading a cold domain: the ledger was asked just before, so the request waits already.
+pub(super) const LOADING: Duration = Duration::from_secs(1);
+/// Off the path: ending, renewing, sweeping.
+pub(super) const OFF_PATH: Duration = Duration::from_secs(5);
+/// How often a call meets another process before it gives up. Each further one takes another fail-over in its 100 ms.
+const MAX_PROCESSES: usize = 4;
+
+pub(super) struct Link {
+    pub(super) client: Client,
+    pub(super) processes: Processes,
+    pub(super) breaker: Breaker,
+    pub(super) events: Arc<Events>,
+}
+
+impl Link {
+    /// Calls a script within `deadline`. `keys` starts with the domain's.
+    pub(super) async fn call<R: FromValue>(
+        &self,
+        script: Script,
+        deadline: Duration,
+        keys: Vec<String>,
+        args: Vec<Value>,
+    ) -> Result<R, StoreError> {
+        let operation = script.name();
+        self.breaker.check(operation)?;
+        let attempts = self.attempts(script, deadline, keys, args);
+        match tokio::time::timeout(deadline, attempts).await {
+            Ok(Ok(answer)) => {
+                self.breaker.answered();
+                answer.convert().map_err(|error| fault(operation, &error))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => {
+                self.breaker.failed();
+                Err(StoreError::transient("redis", operation, format!("no answer in {} ms", deadline.as_millis())))
+            }
+        }
+    }
+
+    async fn attempts(
+        &self,
+        script: Script,
+        deadline: Duration,
+        keys: Vec<String>,
+        args: Vec<Value>,
+    ) -> Result<Value, StoreError> {
+        let operation = script.name();
+        let key = keys.first().cloned().unwrap_or_default();
+        let client = self.within(deadline);
+        let mut stale = None;
+        for _ in 0..MAX_PROCESSES {
+            let node = self.processes.node(&key);
+            let known = self.processes.get(node.as_ref());
+            let process = match known.filter(|known| stale.as_ref().is_none_or(|stale| !Arc::ptr_eq(stale, known))) {
+                Some(known) => known,
+                None => self.load(node, stale.as_ref()).await?,
+            };
+            let answer: FredResult<Value> =
+                client.evalsha(process.hash(script), keys.clone(), args.clone()).await;
+            match answer {
+                Err(error) if is_no_script(&error) => stale = Some(process),
+                Err(error) => {
+                    self.note(&error);
+                    return Err(fault(operation, &error));
+                }
+                Ok(answer) => return Ok(answer),
+            }
+            if self.processes.is_cluster() {
+                self.processes.set_routing(self.client.cached_cluster_state());
+            }
+        }
+        Err(StoreError::transient("redis", operation, "the server process changes faster than scripts load"))
+    }
+
+    /// The client with a deadline for each command.
+    pub(super) fn within(&self, deadline: Duration) -> WithOptions<Client> {
+        self.client.with_options(&Options { timeout: Some(deadline), ..Options::default() })
+    }
+
+    /// Tells the breaker about an error.
+    pub(super) fn note(&self, error: &Error) {
+        if is_unreachable(error) {
+            self.breaker.failed();
+        } else {
+            self.breaker.answered();
+        }
+    }
+
+    async fn load(
+        &self,
+        node: Option<fred::types::config::Server>,
+        stale: Option<&Arc<super::process::Process>>,
+    ) -> Result<Arc<super::process::Process>, StoreError> {
+        let (process, is_new) = self.processes.load(node, stale).await?;
+        if is_new {
+            self.events.send(CountersEvent::Reconnected);
+        }
+        Ok(process)
+    }
+}

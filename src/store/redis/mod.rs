@@ -1,0 +1,297 @@
+//! Counters in Redis or Valkey: for several gateways on one quota.
+//!
+//! Owns the trait's calls, the cache of epochs and the list of domains to sweep; arithmetic is in the `.lua` files, the way
+//! to the server in `link`. Nothing here decides from a number it keeps: the cache saves a read, the script checks it.
+
+mod args;
+mod breaker;
+mod errors;
+mod link;
+mod process;
+mod registry;
+mod replies;
+mod scripts;
+mod server;
+mod settings;
+mod sweep;
+
+pub use self::settings::RedisSettings;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use fred::clients::SubscriberClient;
+use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface, PubsubInterface};
+use fred::prelude::Value;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use self::args::{bucket_field, domain_key, rid_text, text, tombstone_key};
+use self::breaker::Breaker;
+use self::errors::fault;
+use self::link::{LOADING, Link, OFF_PATH, ON_PATH};
+use self::process::Processes;
+use self::registry::{CHANNEL, Events, Gateways};
+use self::scripts::Script;
+use self::sweep::SweepList;
+use super::counters::TOMBSTONE_MS;
+use super::memory::holds::check_holds;
+use super::{
+    Announcement, BucketTotal, Counters, CountersEvent, DomainDump, DomainTotals, OwnerEpoch, Reserve, Reserved,
+    Settled, Snapshot, StoreError,
+};
+use crate::clock::Clock;
+use crate::quota::{Charge, Domain, Hold};
+
+/// How long a freshly loaded domain waits at most for the announcements of all live gateways.
+const ANNOUNCE_WAIT_MS: u64 = 2_000;
+/// Announcements in one call, so that no call keeps the server busy for long.
+const ANNOUNCE_CHUNK: usize = 200;
+/// Owners whose epoch is remembered; only owners that were reset take a place. Over it all are forgotten.
+const MAX_EPOCHS: usize = 100_000;
+
+/// Counters in Redis.
+pub struct RedisCounters {
+    link: Arc<Link>,
+    subscriber: SubscriberClient,
+    gateways: Arc<Gateways>,
+    gateway_id: String,
+    clock: Clock,
+    /// Epochs of owners that were reset, as last seen: domain and owner.
+    epochs: Mutex<HashMap<(Domain, String), u32>>,
+    sweep_list: SweepList,
+    /// Added to the server's time, milliseconds; not 0 only in tests.
+    shift_ms: AtomicI64,
+    tasks: Vec<AbortHandle>,
+}
+
+impl RedisCounters {
+    /// Connects, registers the gateway and begins to listen.
+    pub async fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
+        let failed = |error| fault("connect", &error);
+        let config = settings.config()?;
+        let mut builder = settings::lasting(&config);
+        let client = builder.build().map_err(failed)?;
+        let subscriber = builder.with_config(|config| config.fail_fast = true).build_subscriber_client();
+        let subscriber = subscriber.map_err(failed)?;
+        client.init().await.map_err(failed)?;
+        subscriber.init().await.map_err(failed)?;
+        subscriber.subscribe(CHANNEL).await.map_err(failed)?;
+        let processes = Processes::new(config);
+        if processes.is_cluster() {
+            processes.set_routing(client.cached_cluster_state());
+        }
+        let events = Arc::new(Events::new());
+        let link = Arc::new(Link { client, processes, breaker: Breaker::default(), events: events.clone() });
+        let (gateways, gateway_id) = (Arc::new(Gateways::default()), settings.registry_id());
+        registry::heartbeat(&link, &gateways, &gateway_id).await.map_err(failed)?;
+        let beat = tokio::spawn(registry::beat(link.clone(), gateways.clone(), gateway_id.clone()));
+        let listen = tokio::spawn(registry::listen(subscriber.clone(), events));
+        Ok(Self {
+            link,
+            subscriber,
+            gateways,
+            gateway_id,
+            clock: settings.clock,
+            epochs: Mutex::default(),
+            sweep_list: SweepList::default(),
+            shift_ms: AtomicI64::new(0),
+            tasks: vec![beat.abort_handle(), listen.abort_handle()],
+        })
+    }
+
+    /// What about the server endangers the counters, one sentence each. A server that cannot run them is an error.
+    pub async fn check_server(&self) -> Result<Vec<String>, StoreError> {
+        server::check(&self.link).await
+    }
+
+    /// Leaves the registry and closes the connections, so that nobody waits for this gateway.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.stop_tasks();
+        let failed = |error| fault("close", &error);
+        registry::leave(&self.link, &self.gateway_id).await.map_err(failed)?;
+        self.subscriber.quit().await.map_err(failed)?;
+        self.link.client.quit().await.map_err(failed)
+    }
+
+    /// Moves the time of all decisions of this connection on: for tests of leases and windows.
+    pub fn shift_time(&self, by_ms: i64) {
+        self.shift_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    fn shift_ms(&self) -> i64 {
+        self.shift_ms.load(Ordering::Relaxed)
+    }
+
+    fn stop_tasks(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+
+    fn known_epoch(&self, domain: &Domain, owner: &str) -> u32 {
+        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        if epochs.is_empty() {
+            return 0;
+        }
+        epochs.get(&(domain.clone(), owner.to_owned())).copied().unwrap_or(0)
+    }
+
+    fn learn_epochs(&self, domain: &Domain, holds: &[Hold], seen: &[u32]) {
+        if seen.iter().all(|&epoch| epoch == 0) {
+            return;
+        }
+        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        if epochs.len() >= MAX_EPOCHS {
+            epochs.clear();
+        }
+        for (hold, &epoch) in holds.iter().zip(seen) {
+            epochs.insert((domain.clone(), hold.bucket.owner_key()), epoch);
+        }
+    }
+}
+
+#[async_trait]
+impl Counters for RedisCounters {
+    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
+        check_holds("redis", reserve.holds)?;
+        let Reserve { rid, domain, holds, lease_ms } = *reserve;
+        let epoch = |owner: &str| self.known_epoch(domain, owner);
+        let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, epoch);
+        let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
+        let reply: Vec<i64> = self.link.call(Script::Reserve, ON_PATH, keys, args).await?;
+        let reserved = replies::reserved(&reply, holds)?;
+        if let Reserved::Admitted(admission) = &reserved {
+            self.learn_epochs(domain, holds, &admission.epochs);
+            self.sweep_list.expect(domain, lease_ms, self.local_ms());
+        }
+        Ok(reserved)
+    }
+
+    async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError> {
+        let mut args = vec![rid_text(rid).into(), text(TOMBSTONE_MS)];
+        args.extend(args::charges(charges));
+        let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
+        replies::settled(self.link.call(Script::Settle, OFF_PATH, keys, args).await?)
+    }
+
+    async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError> {
+        let mut args = vec![text(self.shift_ms()), text(lease_ms)];
+        args.extend(rids.iter().map(|&rid| Value::from(rid_text(rid))));
+        let gone: Vec<i64> = self.link.call(Script::Renew, OFF_PATH, vec![domain_key(domain)], args).await?;
+        if gone == [-1] {
+            return Ok(rids.to_vec());
+        }
+        let index = |index: i64| usize::try_from(index).ok().and_then(|index| rids.get(index)).copied();
+        Ok(gone.into_iter().filter_map(index).collect())
+    }
+
+    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
+        check_holds("redis", holds)?;
+        let epoch = |owner: &str| self.known_epoch(domain, owner);
+        let args = args::holds(self.shift_ms(), "", 0, holds, epoch);
+        let reply: Vec<i64> = self.link.call(Script::Read, ON_PATH, vec![domain_key(domain)], args).await?;
+        replies::snapshot(&reply, holds)
+    }
+
+    async fn rebuild(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError> {
+        let mut keys = vec![domain_key(domain)];
+        keys.extend(totals.recent.iter().map(|&rid| tombstone_key(domain, rid)));
+        let mut args = vec![
+            text(self.shift_ms()),
+            domain.as_str().into(),
+            text(ANNOUNCE_WAIT_MS),
+            text(TOMBSTONE_MS),
+            self.gateways.live().into(),
+            text(totals.buckets.len()),
+        ];
+        for total in &totals.buckets {
+            args.extend([
+                total.bucket.key().into(),
+                text(total.epoch),
+                text(total.period_start_ms),
+                text(total.period_end_ms),
+                text(total.used),
+            ]);
+        }
+        for owner in &totals.epochs {
+            args.extend([owner.owner_key.as_str().into(), format!("{}:{}", owner.epoch, owner.reset_at_ms).into()]);
+        }
+        let loaded: i64 = self.link.call(Script::Rebuild, LOADING, keys, args).await?;
+        Ok(loaded == 1)
+    }
+
+    async fn announce(&self, domain: &Domain, announcements: &[Announcement]) -> Result<(), StoreError> {
+        let mut chunks = announcements.chunks(ANNOUNCE_CHUNK).peekable();
+        loop {
+            let chunk = chunks.next().unwrap_or_default();
+            let is_last = chunks.peek().is_none();
+            let gateway = if is_last { self.gateway_id.as_str() } else { "" };
+            let mut keys = vec![domain_key(domain)];
+            let mut args = vec![text(self.shift_ms()), gateway.into(), text(TOMBSTONE_MS)];
+            for announcement in chunk {
+                let (rid, more) = args::announcement(announcement);
+                keys.push(tombstone_key(domain, rid));
+                args.extend(more);
+            }
+            let _warm: i64 = self.link.call(Script::Announce, LOADING, keys, args).await?;
+            self.sweep_list.announced(domain, chunk, self.local_ms());
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn open_epoch(&self, domain: &Domain, owner: &OwnerEpoch) -> Result<(), StoreError> {
+        let args = vec![owner.owner_key.as_str().into(), text(owner.epoch), text(owner.reset_at_ms)];
+        let _opened: i64 = self.link.call(Script::OpenEpoch, LOADING, vec![domain_key(domain)], args).await?;
+        Ok(())
+    }
+
+    async fn dump(&self, domain: &Domain) -> Result<Option<DomainDump>, StoreError> {
+        let args = vec![text(self.shift_ms())];
+        replies::dump(self.link.call(Script::Dump, OFF_PATH, vec![domain_key(domain)], args).await?)
+    }
+
+    async fn repair(&self, domain: &Domain, total: &BucketTotal) -> Result<bool, StoreError> {
+        let args = vec![
+            text(self.shift_ms()),
+            bucket_field(&total.bucket, total.epoch).into(),
+            text(total.period_start_ms),
+            text(total.period_end_ms),
+            text(total.used),
+        ];
+        let done: i64 = self.link.call(Script::Repair, OFF_PATH, vec![domain_key(domain)], args).await?;
+        Ok(done == 1)
+    }
+
+    async fn forget(&self, domain: &Domain) -> Result<(), StoreError> {
+        self.link.breaker.check("forget")?;
+        let deleted = self.link.within(LOADING).del::<i64, _>(domain_key(domain)).await;
+        deleted.map(|_| ()).map_err(|error| {
+            self.link.note(&error);
+            fault("forget", &error)
+        })
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        self.sweep_due().await
+    }
+
+    async fn next_event(&self) -> CountersEvent {
+        self.link.events.next().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // a cluster answers for the node of one key; the gateway's own registry key is as good as any
+        let alive = registry::heartbeat(&self.link, &self.gateways, "").await;
+        alive.map_err(|error| fault("ping", &error))
+    }
+}
+
+impl Drop for RedisCounters {
+    fn drop(&mut self) {
+        self.stop_tasks();
+    }
+}
+

@@ -1,0 +1,76 @@
+-- Takes all holds or none. KEYS: [1] the domain, [2] the request's tombstone. ARGV: see holds.lua.
+-- Answers {0} cold; {1, ms} wait; {2, now ms, (epoch, used, held, wait ms)…} admitted, with the numbers afterwards;
+-- {3, now ms, index from 0 of the first hold that does not fit, (epoch, used, held, wait ms)…} refused, nothing changed.
+if not load() then
+  return { 0 }
+end
+if row[3] then
+  local wait = row[3] - now
+  if wait > 0 then
+    return { 1, wait }
+  end
+  redis.call('HDEL', key, 'w', 'a')
+end
+if row[4] then
+  -- the same request again: its numbers in the epochs it was admitted in
+  local hold = cmsgpack.unpack(row[4])
+  local taken = {}
+  for j = 2, #hold, 4 do
+    taken[hold[j]] = hold[j + 1]
+  end
+  for i = 1, count do
+    epoch[i] = taken[arg(i, 3)] or epoch[i]
+  end
+  fetch()
+  return standings({ 2, now })
+end
+if redis.call('GET', KEYS[2]) == row[1] then
+  return standings({ 2, now })
+end
+
+local rates = {}
+for i = 1, count do
+  local amount, max = tonumber(arg(i, 4)), tonumber(arg(i, 5))
+  local fits
+  if arg(i, 1) == 'r' then
+    local interval = tonumber(arg(i, 6))
+    rates[i] = math.max(held(i), now_us) + interval * amount
+    fits = max > 0 and amount <= max and rates[i] - now_us <= interval * max
+  else
+    -- not a sum: used + held + amount may leave the integers that are exact
+    fits = amount <= max - used(i) - held(i)
+  end
+  if not fits then
+    return standings({ 3, now, i - 1 })
+  end
+end
+
+local expires = now + ARGV[3]
+local hold = { expires }
+local set = { 'r|' .. ARGV[2], '' }
+for i = 1, count do
+  local place = 3 + owners + 2 * i
+  local n = #set
+  if arg(i, 1) == 'r' then
+    set[n + 1], set[n + 2] = first[i], rates[i]
+    row[place] = rates[i]
+  else
+    local bucket, amount, quota = arg(i, 3), tonumber(arg(i, 4)), arg(i, 1) == 'q'
+    local h = #hold
+    hold[h + 1], hold[h + 2], hold[h + 3], hold[h + 4] = bucket, epoch[i], quota and epoch[i] or '0', amount
+    row[place] = held(i) + amount
+    set[n + 1], set[n + 2] = first[i], row[place]
+    if quota and not row[place + 1] then
+      set[n + 3], set[n + 4] = second[i], 0
+      set[n + 5], set[n + 6] = 'p' .. string.sub(second[i], 2), arg(i, 6) .. ':' .. arg(i, 7)
+      keep(arg(i, 7))
+    end
+  end
+end
+set[2] = cmsgpack.pack(hold)
+if not row[2] or expires < tonumber(row[2]) then
+  set[#set + 1] = 'd'
+  set[#set + 1] = expires
+end
+redis.call('HSET', key, unpack(set))
+return standings({ 2, now })

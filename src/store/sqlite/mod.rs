@@ -1,0 +1,164 @@
+//! The ledger in one SQLite file, for a gateway that stands alone. WAL and `synchronous = FULL`: what was acknowledged
+//! survives a power cut. One connection writes, one reads; both work on blocking threads.
+//!
+//! It owns the SQL. It must not know who asks, nor what a plan is.
+
+mod error;
+mod ingest;
+mod read;
+mod reset;
+mod schema;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, TransactionBehavior};
+
+use self::error::{Refusal, permanent};
+use super::audit::AuditRecord;
+use super::counters::DomainTotals;
+use super::entry::Entry;
+use super::ledger::{
+    BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
+};
+use super::{StoreError, row};
+use crate::quota::Domain;
+
+/// How long a statement waits for another process's lock: a backup or `tollgate usage` beside a running gateway.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The ledger in a SQLite file. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SqliteLedger {
+    writer: Arc<Mutex<Connection>>,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl SqliteLedger {
+    /// Opens or creates the file; its folder must stand. The tables are made by [`Ledger::migrate`].
+    ///
+    /// Blocks for a moment. Fails if the path cannot be written, the file is no database, is locked by another program
+    /// for more than 5 s (transient), or was written by a newer version of this program.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let (writer, reader) = connections(path).map_err(|refusal| refusal.at(path))?;
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), reader: Arc::new(Mutex::new(reader)) })
+    }
+
+    /// Fails unless the tables are exactly those of this version: for a start that must not migrate.
+    pub async fn verify_schema(&self) -> Result<(), StoreError> {
+        self.read("verify_schema", |db| schema::verify(db)).await
+    }
+
+    /// The audit log in order, after record `after` (0: from the start), at most `max` records.
+    pub async fn audit_log(&self, after: i64, max: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        self.read("audit_log", move |db| read::audit_log(db, after, max)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        on_thread(self.writer.clone(), operation, work).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        on_thread(self.reader.clone(), operation, work).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        self.write("migrate", schema::migrate).await
+    }
+
+    async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError> {
+        // The blocking thread needs its own copy: it may outlive a caller that stops waiting.
+        let batch = batch.to_vec();
+        self.write("ingest", move |db| ingest::ingest(db, &batch)).await
+    }
+
+    async fn load(&self, domain: &Domain, now_ms: i64) -> Result<DomainTotals, StoreError> {
+        let domain = row::domain(domain).into_owned();
+        self.read("load", move |db| read::load(db, &domain, now_ms)).await
+    }
+
+    async fn reset(&self, request: &ResetRequest<'_>) -> Result<OwnerEpoch, StoreError> {
+        let reset = reset::Reset::from(request);
+        self.write("reset", move |db| reset.run(db)).await
+    }
+
+    async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError> {
+        let user = row::key(user).into_owned();
+        self.read("domains_of", move |db| read::domains_of(db, &user, max)).await
+    }
+
+    async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {
+        let user = row::key(user).into_owned();
+        self.read("last_seen", move |db| read::last_seen(db, &user)).await
+    }
+
+    async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
+        let user = row::key(user).into_owned();
+        self.read("history", move |db| read::history(db, &user, months)).await
+    }
+
+    async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError> {
+        let after = row::key(after).into_owned();
+        self.read("domains", move |db| read::domains(db, &after, max, now_ms)).await
+    }
+
+    async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError> {
+        self.read("fold_differences", read::fold_differences).await
+    }
+
+    async fn totals(&self) -> Result<LedgerTotals, StoreError> {
+        self.read("totals", |db| read::totals(db)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // An empty write transaction: a file that has become read-only or locked answers here.
+        self.write("ping", |db| Ok(db.transaction_with_behavior(TransactionBehavior::Immediate)?.commit()?))
+            .await
+    }
+}
+
+async fn on_thread<T: Send + 'static>(
+    connection: Arc<Mutex<Connection>>,
+    operation: &'static str,
+    work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, StoreError> {
+    let work = move || {
+        // A panic elsewhere rolled its transaction back when it unwound: the connection is sound.
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut connection).map_err(|refusal| refusal.during(operation))
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(permanent(operation, stopped)))
+}
+
+fn connections(path: &Path) -> Result<(Connection, Connection), Refusal> {
+    let writer = Connection::open(path)?;
+    writer.busy_timeout(BUSY_TIMEOUT)?;
+    let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Refusal::Stays(format!("no write-ahead log in this place (mode `{mode}`)")));
+    }
+    writer.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    // Nothing written so far may have needed write permission: ask for it now, not at the first message.
+    writer.execute_batch("BEGIN IMMEDIATE; COMMIT;")?;
+    schema::refuse_newer(&writer)?;
+    let reader = Connection::open(path)?;
+    reader.busy_timeout(BUSY_TIMEOUT)?;
+    reader.execute_batch("PRAGMA query_only = ON;")?;
+    Ok((writer, reader))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! Every metric, its name and its labels (`/metrics` on the admin listener).
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+/// The values of the label `outcome`.
+pub mod outcome {
+    /// A 2xx answer, whole.
+    pub const OK: &str = "ok";
+    /// The client left.
+    pub const CANCELLED: &str = "cancelled";
+    /// The upstream failed, or answered with a status that is not 2xx.
+    pub const UPSTREAM_ERROR: &str = "upstream_error";
+    /// A limit of an hour or longer is spent.
+    pub const REFUSED_QUOTA: &str = "refused_quota";
+    /// A shorter limit is spent.
+    pub const REFUSED_RATE: &str = "refused_rate";
+    /// No good credential.
+    pub const REFUSED_AUTH: &str = "refused_auth";
+    /// The plan does not include the model, or nobody serves it.
+    pub const REFUSED_MODEL: &str = "refused_model";
+    /// The request could not be read.
+    pub const BAD_REQUEST: &str = "bad_request";
+    /// The gateway failed.
+    pub const ERROR: &str = "error";
+}
+
+/// The labels of one request. All bounded by the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    /// `openai`, `anthropic`, `gemini` or empty.
+    pub dialect: &'static str,
+    /// The upstream's configured name.
+    pub upstream: String,
+    /// The first group of the model; empty: none.
+    pub group: String,
+    /// The plan's configured name.
+    pub plan: String,
+}
+
+/// All metrics of a process.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    overhead: Histogram,
+    first_byte: HistogramVec,
+    tokens: IntCounterVec,
+    cost_usd: prometheus::Counter,
+    /// Requests between their header and their end.
+    pub in_flight: IntGauge,
+    /// Holds of this gateway.
+    pub holds_open: IntGauge,
+    /// Holds whose lease ended without a settle.
+    pub holds_expired: IntGauge,
+    /// Age of the oldest record the ledger does not have.
+    pub ledger_lag_seconds: prometheus::Gauge,
+    /// Records the ledger does not have.
+    pub journal_pending: IntGauge,
+    /// Rows this gateway has written to the ledger.
+    pub ledger_rows: IntGauge,
+    /// Counters that differed from the ledger when they were compared.
+    pub counter_drift: IntCounter,
+    /// Requests admitted without the counters.
+    pub degraded: IntGauge,
+    /// Settles that came after their lease had ended.
+    pub late_settles: IntGauge,
+    /// Domains loaded from the ledger.
+    pub rebuilds: IntGauge,
+    config_reloads: IntCounterVec,
+}
+
+/// Latency buckets in seconds: from the gateway's own microseconds to a long answer.
+const SECONDS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+/// Buckets of the gateway's own part.
+const OVERHEAD_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5];
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Only if a name is wrong or stands twice: a mistake of this file, found by its test.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let set = Registrar(&registry);
+        let by_request = &["dialect", "upstream", "group", "plan", "outcome"];
+        let metrics = Self {
+            requests: set.counters("tollgate_requests_total", "requests by outcome", by_request)?,
+            duration: set.histograms(
+                "tollgate_request_duration_seconds",
+                "whole requests",
+                SECONDS,
+                &["dialect", "upstream"],
+            )?,
+            overhead: set.histogram(
+                "tollgate_overhead_seconds",
+                "the gateway's own part of a request",
+                OVERHEAD_SECONDS,
+            )?,
+            first_byte: set.histograms(
+                "tollgate_time_to_first_byte_seconds",
+                "until the upstream's first byte",
+                SECONDS,
+                &["dialect", "upstream"],
+            )?,
+            tokens: set.counters("tollgate_tokens_total", "tokens by direction", &["direction"])?,
+            cost_usd: set.register(prometheus::Counter::new(
+                "tollgate_cost_usd_total",
+                "cost at the price table, in US dollars",
+            )?)?,
+            in_flight: set.gauge("tollgate_in_flight_requests", "requests in flight")?,
+            holds_open: set.gauge("tollgate_holds_open", "quota holds of this gateway")?,
+            holds_expired: set
+                .gauge("tollgate_holds_expired_total", "holds whose lease ended without a settle")?,
+            ledger_lag_seconds: set.register(prometheus::Gauge::new(
+                "tollgate_ledger_lag_seconds",
+                "age of the oldest record that the ledger does not have",
+            )?)?,
+            journal_pending: set
+                .gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
+            ledger_rows: set.gauge("tollgate_ledger_rows_total", "rows written to the ledger")?,
+            counter_drift: set.register(IntCounter::new(
+                "tollgate_counter_drift_total",
+                "counters that differed from the ledger",
+            )?)?,
+            degraded: set
+                .gauge("tollgate_degraded_admissions_total", "requests admitted without the counters")?,
+            late_settles: set
+                .gauge("tollgate_late_settles_total", "settles that came after their lease had ended")?,
+            rebuilds: set.gauge("tollgate_counter_rebuilds_total", "domains loaded from the ledger")?,
+            config_reloads: set.counters(
+                "tollgate_config_reloads_total",
+                "configuration reloads by result",
+                &["result"],
+            )?,
+            registry,
+        };
+        let set = Registrar(&metrics.registry);
+        let info = set.register(IntGauge::with_opts(
+            Opts::new("tollgate_build_info", "the running version")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?)?;
+        info.set(1);
+        Ok(metrics)
+    }
+
+    /// One request has ended.
+    pub fn request(&self, labels: &Labels, outcome: &str) {
+        let Labels { dialect, upstream, group, plan } = labels;
+        self.requests.with_label_values(&[*dialect, upstream, group, plan, outcome]).inc();
+    }
+
+    /// Durations of a request that reached an upstream.
+    pub fn timing(&self, labels: &Labels, whole: Duration, first_byte: Option<Duration>, overhead: Duration) {
+        let by = [labels.dialect, labels.upstream.as_str()];
+        self.duration.with_label_values(&by).observe(whole.as_secs_f64());
+        if let Some(first_byte) = first_byte {
+            self.first_byte.with_label_values(&by).observe(first_byte.as_secs_f64());
+        }
+        self.overhead.observe(overhead.as_secs_f64());
+    }
+
+    /// Tokens and cost of an answer.
+    pub fn consumed(&self, input: u64, output: u64, cached: u64, cost_micro_usd: u64) {
+        for (direction, count) in [("input", input), ("output", output), ("cached", cached)] {
+            self.tokens.with_label_values(&[direction]).inc_by(count);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a metric in dollars; the ledger keeps the integer")]
+        self.cost_usd.inc_by(cost_micro_usd as f64 / 1e6);
+    }
+
+    /// A reload of the configuration: `ok` or `refused`.
+    pub fn reloaded(&self, result: &str) {
+        self.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// The page, in the text exposition format 0.0.4.
+    ///
+    /// # Errors
+    /// Only if a metric is broken.
+    pub fn page(&self) -> Result<String, prometheus::Error> {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
+    }
+}
+
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: C,
+    ) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Labels, Metrics, outcome};
+
+    #[test]
+    fn every_name_is_registered_once_and_shown() {
+        let metrics = Metrics::new().unwrap();
+        metrics.request(&Labels { dialect: "openai", ..Labels::default() }, outcome::OK);
+        let page = metrics.page().unwrap();
+        assert!(
+            page.contains(
+                r#"tollgate_requests_total{dialect="openai",group="",outcome="ok",plan="",upstream=""} 1"#
+            ),
+            "{page}"
+        );
+        assert!(page.contains("tollgate_build_info{version="));
+    }
+}

@@ -1,0 +1,8 @@
+//! What operators see: the set-up of the log and every metric's name and labels. Never a user, team or key id in a
+//! label, never a credential in a log.
+
+mod log;
+mod metrics;
+
+pub use log::init as init_log;
+pub use metrics::{Labels, Metrics, outcome};
