@@ -181,3 +181,6 @@ impl Gate {
         self.outage.is_open()
     }
 }
+
+#[cfg(test)]
+mod tests;

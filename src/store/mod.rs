@@ -11,7 +11,11 @@ pub mod counters;
 pub mod entry;
 pub mod journal;
 pub mod ledger;
+#[cfg(test)]
+pub(crate) mod ledger_suite;
 pub mod memory;
+pub mod postgres;
+pub mod redis;
 mod row;
 pub mod sqlite;
 pub mod writer;
@@ -52,3 +56,6 @@ impl StoreError {
         Self { store, operation, message: message.to_string(), transient: false }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use fred::types::FromValue;
 use fred::types::config::Options;
 
 use super::breaker::Breaker;
-use super::errors::{fault, is_no_script, is_unreachable};
+use super::errors::{fault, is_no_script, is_slot_moving, is_unreachable};
 use super::process::Processes;
 use super::registry::Events;
 use super::scripts::Script;
@@ -28,6 +28,10 @@ pub(super) const OFF_PATH: Duration = Duration::from_secs(5);
 /// How often a call meets another process before it gives up. Each further one takes another fail-over in its 100 ms.
 const MAX_PROCESSES: usize = 4;
 
+/// Between two tries while a slot moves to another node.
+const SLOT_MOVING_PAUSE: Duration = Duration::from_millis(10);
+
+/// The connections of this gateway, and what is known of the processes behind them.
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) processes: Processes,
@@ -55,7 +59,11 @@ impl Link {
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => {
                 self.breaker.failed();
-                Err(StoreError::transient("redis", operation, format!("no answer in {} ms", deadline.as_millis())))
+                Err(StoreError::transient(
+                    "redis",
+                    operation,
+                    format!("no answer in {} ms", deadline.as_millis()),
+                ))
             }
         }
     }
@@ -71,17 +79,28 @@ impl Link {
         let key = keys.first().cloned().unwrap_or_default();
         let client = self.within(deadline);
         let mut stale = None;
-        for _ in 0..MAX_PROCESSES {
+        let mut processes = 0;
+        while processes < MAX_PROCESSES {
             let node = self.processes.node(&key);
             let known = self.processes.get(node.as_ref());
-            let process = match known.filter(|known| stale.as_ref().is_none_or(|stale| !Arc::ptr_eq(stale, known))) {
-                Some(known) => known,
-                None => self.load(node, stale.as_ref()).await?,
-            };
+            let process =
+                match known.filter(|known| stale.as_ref().is_none_or(|stale| !Arc::ptr_eq(stale, known))) {
+                    Some(known) => known,
+                    None => self.load(node, stale.as_ref()).await?,
+                };
             let answer: FredResult<Value> =
                 client.evalsha(process.hash(script), keys.clone(), args.clone()).await;
             match answer {
-                Err(error) if is_no_script(&error) => stale = Some(process),
+                Err(error) if is_no_script(&error) => {
+                    processes += 1;
+                    stale = Some(process);
+                }
+                // it is settled in moments; the caller's deadline ends the loop
+                Err(error) if is_slot_moving(&error) => {
+                    // no process is stale: the same one may serve the slot again
+                    stale = None;
+                    tokio::time::sleep(SLOT_MOVING_PAUSE).await;
+                }
                 Err(error) => {
                     self.note(&error);
                     return Err(fault(operation, &error));
@@ -95,9 +114,10 @@ impl Link {
         Err(StoreError::transient("redis", operation, "the server process changes faster than scripts load"))
     }
 
-    /// The client with a deadline for each command.
+    /// The client with a deadline for each command. A redirection comes back as an error and is followed here: the
+    /// client reads the map of slots anew on MOVED, but loses count of its replies when it follows ASK itself.
     pub(super) fn within(&self, deadline: Duration) -> WithOptions<Client> {
-        self.client.with_options(&Options { timeout: Some(deadline), ..Options::default() })
+        self.client.with_options(&Options { timeout: Some(deadline), max_redirections: Some(0), ..Options::default() })
     }
 
     /// Tells the breaker about an error.

@@ -103,7 +103,8 @@ fn limits(connection: &mut ConnectionConfig) {
 }
 
 fn custom_roots(pem: &[u8]) -> Result<TlsConfig, StoreError> {
-    let wrong = |error: &dyn fmt::Display| StoreError::permanent("redis", "connect", format!("`ca`: {error}"));
+    let wrong =
+        |error: &dyn fmt::Display| StoreError::permanent("redis", "connect", format!("`ca`: {error}"));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| wrong(&error))?;
