@@ -147,9 +147,7 @@ impl Gate {
     /// Waits until all that was handed over is settled or given up, at most for `at_most`.
     pub async fn settled(&self, at_most: Duration) -> bool {
         let started = Stopwatch::start();
-        while self.settles.waiting() > 0
-            || self.live.domains().iter().any(|domain| self.live.is_settling(domain))
-        {
+        while self.settles.waiting() > 0 || self.live.is_any_settling() {
             if started.elapsed() > at_most {
                 return false;
             }

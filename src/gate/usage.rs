@@ -120,7 +120,7 @@ impl Gate {
         Ok(summary(views.collect(), reset_at.max(month.start), month.end, degraded))
     }
 
-    async fn snapshot(
+    pub(super) async fn snapshot(
         &self,
         counters: &Arc<dyn Counters>,
         who: &Who,

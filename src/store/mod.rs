@@ -10,6 +10,7 @@ pub mod audit;
 pub mod counters;
 pub mod entry;
 pub mod journal;
+pub mod late;
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod ledger_suite;

@@ -99,8 +99,7 @@ impl DomainState {
         if self.tombstones.stands(rid, now_ms) {
             return self.admitted(holds, epochs, at_us);
         }
-        if let Some(index) = (0..holds.len()).find(|&index| !self.fits(&holds[index], epochs[index], at_us))
-        {
+        if let Some(index) = (0..holds.len()).find(|&index| !self.fits(&holds[index], epochs[index], at_us)) {
             return Reserved::Refused(Refused {
                 now_ms,
                 index,

@@ -69,15 +69,16 @@ pub(super) fn is_slot_moving(error: &Error) -> bool {
 
 /// The server was not reached or did not answer: what opens the breaker. A reply, of whatever kind, does not.
 pub(super) fn is_unreachable(error: &Error) -> bool {
-    !is_slot_moving(error) && matches!(
-        error.kind(),
-        ErrorKind::IO
-            | ErrorKind::Timeout
-            | ErrorKind::Canceled
-            | ErrorKind::Routing
-            | ErrorKind::Sentinel
-            | ErrorKind::Backpressure
-    )
+    !is_slot_moving(error)
+        && matches!(
+            error.kind(),
+            ErrorKind::IO
+                | ErrorKind::Timeout
+                | ErrorKind::Canceled
+                | ErrorKind::Routing
+                | ErrorKind::Sentinel
+                | ErrorKind::Backpressure
+        )
 }
 
 fn first_word(text: &str) -> &str {

@@ -117,7 +117,11 @@ impl Link {
     /// The client with a deadline for each command. A redirection comes back as an error and is followed here: the
     /// client reads the map of slots anew on MOVED, but loses count of its replies when it follows ASK itself.
     pub(super) fn within(&self, deadline: Duration) -> WithOptions<Client> {
-        self.client.with_options(&Options { timeout: Some(deadline), max_redirections: Some(0), ..Options::default() })
+        self.client.with_options(&Options {
+            timeout: Some(deadline),
+            max_redirections: Some(0),
+            ..Options::default()
+        })
     }
 
     /// Tells the breaker about an error.

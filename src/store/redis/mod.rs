@@ -285,6 +285,12 @@ impl Counters for RedisCounters {
         self.link.events.next().await
     }
 
+    async fn close(&self) {
+        if let Err(error) = Self::close(self).await {
+            tracing::debug!(%error, "the connection to Redis was not closed in order");
+        }
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         // a cluster answers for the node of one key; the gateway's own registry key is as good as any
         let alive = registry::heartbeat(&self.link, &self.gateways, "").await;

@@ -54,6 +54,14 @@ impl fmt::Debug for RedisSettings {
 }
 
 impl RedisSettings {
+    /// Can the URL be read? Says so before anything is tried.
+    ///
+    /// # Errors
+    /// Permanent: what is wrong with it.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.config().map(drop)
+    }
+
     /// The gateway's name in the registry: no blanks, whatever was configured.
     pub(super) fn registry_id(&self) -> String {
         encode_id(&self.gateway_id)

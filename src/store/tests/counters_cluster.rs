@@ -26,7 +26,11 @@ async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -
                 meanwhile(served);
                 // a settle that finds the domain cold is in the ledger all the same
                 while let Err(error) = env.settle_once(domain, rid, holds, &admission.epochs).await {
-                    assert!(error.transient && watch.elapsed_ms() < 20_000, "{error} {:?}", env.counters.ping().await);
+                    assert!(
+                        error.transient && watch.elapsed_ms() < 20_000,
+                        "{error} {:?}",
+                        env.counters.ping().await
+                    );
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
