@@ -164,6 +164,13 @@ const STRINGS = {
   },
 };
 
+/** The page's language in the reader's regional form: `en` on the page and `en-GB` in the browser is `en-GB`. */
+function readersLocale(pageLanguage) {
+  if (pageLanguage === "") return navigator.language;
+  const regional = navigator.languages.find((tag) => tag.toLowerCase().startsWith(`${pageLanguage.toLowerCase()}-`));
+  return regional ?? pageLanguage;
+}
+
 /** The words and formats of one locale. An unknown or malformed tag falls back to English. */
 function phrasebook(tag) {
   let locale = "en";
@@ -244,7 +251,7 @@ button[aria-disabled="true"] { cursor: progress; color: var(--_muted); }
 .limit:is([data-level="high"], [data-level="spent"], [data-level="busy"]) { --_level: var(--_high); }
 .limit[data-level="none"] { --_level: var(--_muted); }
 .line { display: flex; flex-wrap: wrap; gap: 0 12px; justify-content: space-between; align-items: baseline; }
-.value { font-variant-numeric: tabular-nums; font-weight: 650; white-space: nowrap; }
+.value { font-variant-numeric: tabular-nums; font-weight: 650; }
 .bar { display: flex; block-size: 12px; margin-block: 8px; border-radius: 6px; overflow: hidden; background: var(--_track); }
 .fill { background: var(--_level); inline-size: 0; transition: inline-size .4s ease, background-color .4s ease; }
 .hold { inline-size: 0; transition: inline-size .4s ease; background: repeating-linear-gradient(135deg, var(--_level) 0 3px, var(--_track) 3px 6px); }
@@ -909,8 +916,8 @@ export class UsageDashboardElement extends Base {
       if (signal.aborted || silence.signal.aborted) return "broken";
       if ([404, 405, 501].includes(error.status)) return "unsupported";
       if (error.kind === "signed-out") this.#fail(error);
-      // Another origin may not allow this header; the next try goes without it and gets the whole figures.
-      this.#lastEventId = "";
+      // A gateway on another origin may not allow this header: the next try goes without it and gets the whole figures.
+      if (error.kind === "unreachable") this.#lastEventId = "";
     } finally {
       clearTimeout(watchdog);
       document.removeEventListener("visibilitychange", onHide);
@@ -1002,8 +1009,7 @@ export class UsageDashboardElement extends Base {
   // ------------------------------------------------ showing
 
   #say() {
-    const inherited = this.closest("[lang]")?.getAttribute("lang") || document.documentElement.lang;
-    this.#words ??= phrasebook(this.locale || inherited || navigator.language);
+    this.#words ??= phrasebook(this.locale || readersLocale(this.closest("[lang]")?.getAttribute("lang") ?? ""));
     return this.#words;
   }
 

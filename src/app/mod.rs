@@ -209,6 +209,11 @@ pub async fn migrate(settings: &Settings) -> Result<()> {
     stores::migrate(&settings.storage).await
 }
 
+/// Tries each store that the settings name: its name, and warnings or what is wrong with it.
+pub async fn try_stores(settings: &Settings) -> Vec<(&'static str, Result<Vec<String>, String>)> {
+    stores::try_each(&settings.storage, &Clock::system()).await
+}
+
 /// The quota rules of the settings.
 pub fn rules(settings: &Settings) -> Rules {
     Rules {

@@ -71,6 +71,42 @@ pub async fn migrate(storage: &StorageSettings) -> Result<()> {
     Ok(())
 }
 
+/// Tries each store that the settings name: warnings, or what is wrong with it.
+pub async fn try_each(
+    storage: &StorageSettings,
+    clock: &Clock,
+) -> Vec<(&'static str, Result<Vec<String>, String>)> {
+    let mut tried = Vec::new();
+    if let Some(url) = &storage.database_url {
+        let answer = match PostgresLedger::connect(&PostgresSettings::new(url.clone())) {
+            Ok(ledger) => ledger.ping().await,
+            Err(error) => Err(error),
+        };
+        tried.push(("postgres", answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
+    }
+    if let Some(url) = &storage.redis_url {
+        let settings = RedisSettings {
+            url: url.clone(),
+            password: storage.redis_password.clone(),
+            ca_pem: None,
+            gateway_id: format!("check-{}", clock.request_id().simple()),
+            clock: clock.clone(),
+        };
+        tried.push(("redis", try_redis(settings).await));
+    }
+    tried
+}
+
+async fn try_redis(settings: RedisSettings) -> Result<Vec<String>, String> {
+    let connected = tokio::time::timeout(START_WAIT, RedisCounters::connect(settings)).await;
+    let counters = connected
+        .map_err(|_| format!("no answer in {} s", START_WAIT.as_secs()))?
+        .map_err(|error| error.to_string())?;
+    let found = counters.check_server().await;
+    Counters::close(&counters).await;
+    found.map_err(|error| error.to_string())
+}
+
 async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<Arc<dyn Ledger>> {
     let Some(url) = &storage.database_url else {
         let ledger = SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?;

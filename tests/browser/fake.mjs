@@ -69,7 +69,7 @@ export class Fake {
   broken = new Map();
   extra = new Map();
   #streams = new Set();
-  #eventId = 0;
+  eventId = 0;
   #held = new Map();
 
   async start() {
@@ -104,7 +104,7 @@ export class Fake {
   /** New figures; sent to those who follow the stream. */
   change(token, body) {
     this.users.get(token).usage = body;
-    this.#eventId += 1;
+    this.eventId += 1;
     for (const stream of this.#streams) if (stream.token === token) stream.answer.write(this.#event(body));
   }
 
@@ -129,7 +129,7 @@ export class Fake {
   count = (path) => this.requests.filter((request) => request.path === path).length;
   streams = (token) => [...this.#streams].filter((stream) => stream.token === token).length;
 
-  #event = (body) => `id: ${this.#eventId}\ndata: ${JSON.stringify(body)}\n\n`;
+  #event = (body) => `id: ${this.eventId}\ndata: ${JSON.stringify(body)}\n\n`;
 
   async #serve(request, answer) {
     const url = new URL(request.url, this.origin);

@@ -257,8 +257,8 @@ impl DomainState {
             }
             Rule::Quota { max, .. } | Rule::Open { max } => {
                 let count = self.buckets.get(&(hold.bucket.clone(), bucket_epoch(hold, epoch)));
-                let (used, held) = count.map_or((0, 0), |it| (it.used, it.held));
-                Standing { used, held, max, wait_ms: 0 }
+                let numbers = count.map_or((0, 0), |count| (count.used, count.held));
+                Standing { used: numbers.0, held: numbers.1, max, wait_ms: 0 }
             }
         }
     }

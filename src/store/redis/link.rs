@@ -3,15 +3,18 @@
 //! It must not know what scripts do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fred::clients::WithOptions;
 use fred::error::Error;
-use fred::interfaces::{ClientLike, ClusterInterface, LuaInterface};
+use fred::interfaces::{ClientLike, ClusterInterface};
 use fred::prelude::{Client, FredResult, Value};
-use fred::types::FromValue;
+use fred::types::cluster::ClusterRouting;
 use fred::types::config::Options;
+use fred::types::{ClusterHash, CustomCommand, FromValue};
 
+use super::args::count;
 use super::breaker::Breaker;
 use super::errors::{fault, is_no_script, is_slot_moving, is_unreachable};
 use super::process::Processes;
@@ -50,7 +53,9 @@ impl Link {
     ) -> Result<R, StoreError> {
         let operation = script.name();
         self.breaker.check(operation)?;
-        let attempts = self.attempts(script, deadline, keys, args);
+        let is_moving = AtomicBool::new(false);
+        let attempts = self.attempts(script, deadline, (keys, args), &is_moving);
+        // the client's own deadlines are for one command; this one is for all attempts
         match tokio::time::timeout(deadline, attempts).await {
             Ok(Ok(answer)) => {
                 self.breaker.answered();
@@ -58,7 +63,9 @@ impl Link {
             }
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => {
-                self.breaker.failed();
+                if !is_moving.load(Ordering::Relaxed) {
+                    self.breaker.failed();
+                }
                 Err(StoreError::transient(
                     "redis",
                     operation,
@@ -72,8 +79,8 @@ impl Link {
         &self,
         script: Script,
         deadline: Duration,
-        keys: Vec<String>,
-        args: Vec<Value>,
+        (keys, args): (Vec<String>, Vec<Value>),
+        is_moving: &AtomicBool,
     ) -> Result<Value, StoreError> {
         let operation = script.name();
         let key = keys.first().cloned().unwrap_or_default();
@@ -88,9 +95,7 @@ impl Link {
                     Some(known) => known,
                     None => self.load(node, stale.as_ref()).await?,
                 };
-            let answer: FredResult<Value> =
-                client.evalsha(process.hash(script), keys.clone(), args.clone()).await;
-            match answer {
+            match evaluate(&client, "EVALSHA", process.hash(script), &keys, &args).await {
                 Err(error) if is_no_script(&error) => {
                     processes += 1;
                     stale = Some(process);
@@ -99,6 +104,7 @@ impl Link {
                 Err(error) if is_slot_moving(&error) => {
                     // no process is stale: the same one may serve the slot again
                     stale = None;
+                    is_moving.store(true, Ordering::Relaxed);
                     tokio::time::sleep(SLOT_MOVING_PAUSE).await;
                 }
                 Err(error) => {
@@ -114,8 +120,8 @@ impl Link {
         Err(StoreError::transient("redis", operation, "the server process changes faster than scripts load"))
     }
 
-    /// The client with a deadline for each command. A redirection comes back as an error and is followed here: the
-    /// client reads the map of slots anew on MOVED, but loses count of its replies when it follows ASK itself.
+    /// The client with a deadline for each command. It must not be used for the library's own `eval` and `evalsha`, see
+    /// [`evaluate`].
     pub(super) fn within(&self, deadline: Duration) -> WithOptions<Client> {
         self.client.with_options(&Options {
             timeout: Some(deadline),
@@ -144,4 +150,21 @@ impl Link {
         }
         Ok(process)
     }
+}
+
+/// `EVALSHA` or `EVAL`. The library's own methods for these ignore deadlines and are never pipelined: each would wait for
+/// the reply to the one before.
+pub(super) async fn evaluate(
+    client: &WithOptions<Client>,
+    command: &'static str,
+    script: &str,
+    keys: &[String],
+    args: &[Value],
+) -> FredResult<Value> {
+    let slot = keys.first().map_or(0, |key| ClusterRouting::hash_key(key.as_bytes()));
+    let mut all = Vec::with_capacity(2 + keys.len() + args.len());
+    all.extend([Value::from(script), count(keys.len())]);
+    all.extend(keys.iter().map(|key| Value::from(key.as_str())));
+    all.extend_from_slice(args);
+    client.custom(CustomCommand::new_static(command, ClusterHash::Custom(slot), false), all).await
 }

@@ -103,6 +103,9 @@ fn limits(connection: &mut ConnectionConfig) {
     connection.connection_timeout = CONNECT;
     connection.internal_command_timeout = INTERNAL;
     connection.max_command_attempts = COMMAND_ATTEMPTS;
+    // a redirection comes back as an error and is followed by `link`: on MOVED the library reads the map of slots anew, but
+    // when it follows ASK itself it loses count of the replies and hangs
+    connection.max_redirections = 0;
     connection.max_command_buffer_len = MAX_QUEUED;
     connection.unresponsive =
         UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: UNRESPONSIVE_CHECK };

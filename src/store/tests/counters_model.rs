@@ -81,9 +81,9 @@ impl Model {
         let same = |(other, at): &&(Hold, u32)| {
             other.bucket == hold.bucket && (*at == epoch || !hold.rule.is_quota())
         };
-        let held =
-            self.live.values().flat_map(|(_, taken)| taken).filter(same).map(|(it, _)| it.amount).sum();
-        (self.used.get(&(hold.bucket.clone(), epoch)).copied().unwrap_or(0), held)
+        let used = self.used.get(&(hold.bucket.clone(), epoch)).copied().unwrap_or(0);
+        let taken = self.live.values().flat_map(|(_, taken)| taken);
+        (used, taken.filter(same).map(|(it, _)| it.amount).sum())
     }
 }
 
