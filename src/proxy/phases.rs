@@ -24,6 +24,10 @@ use crate::telemetry::outcome;
 /// A client that takes no byte for this long is given up, and with it its upstream connection.
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Between the last event of a broken stream and the stream's reset: HTTP/2 throws away what is queued when a stream is
+/// reset, and its connection's task needs a moment to write it.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// Longest silence inside a request.
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -194,6 +198,10 @@ impl Gateway {
         let event = if meter.between_events() { event } else { format!("\n\n{event}") };
         if session.write_response_body(Some(event.into()), false).await.is_err() {
             tracing::debug!("the client had gone before the error event");
+            return;
+        }
+        if session.req_header().version == http::Version::HTTP_2 {
+            tokio::time::sleep(LAST_WORDS).await;
         }
     }
 
