@@ -11,4 +11,8 @@
 
 mod harness;
 
+mod bodies;
+mod chaos;
 mod quota;
+mod race;
+mod streams;

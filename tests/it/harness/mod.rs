@@ -3,12 +3,15 @@
 
 mod books;
 mod call;
+mod chaos;
 mod folder;
 mod gateway;
 mod ports;
 mod setup;
 mod stub;
+mod tape;
 mod wait;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -19,12 +22,15 @@ use tollgate::clock::Clock;
 
 pub use books::{Books, Row, Served};
 pub use call::{Answer, Call, Dialect};
+pub use chaos::{ChaosProxy, Weather};
 pub use folder::Folder;
 pub use gateway::Gateway;
 pub use ports::Port;
 pub use setup::{SECRET, STUB_KEY, Setup};
 pub use stub::Stub;
+pub use tape::{Tape, json_reply};
 pub use wait::{eventually, within};
+pub use wire::Wire;
 
 /// Life of the tokens that tests use, in seconds.
 const TTL_S: u32 = 3_600;
