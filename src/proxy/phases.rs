@@ -173,6 +173,8 @@ impl Gateway {
             self.ended(forward, Outcome::UpstreamError);
             put_back(session, ctx);
         }
+        // Pingora closes the connection after a failure: the client must hear it, or its next request is lost
+        session.set_keepalive(None);
         if respond::refuse(session, ctx, Refused::new(problem, counted)).await.is_err() {
             tracing::debug!("the client had gone before it could be told of a failure");
         }
