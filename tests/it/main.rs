@@ -13,6 +13,8 @@ mod harness;
 
 mod bodies;
 mod chaos;
+mod crash;
 mod quota;
 mod race;
 mod streams;
+mod upstreams;

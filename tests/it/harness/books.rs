@@ -15,6 +15,8 @@ pub enum Served {
     Exactly,
     /// A message may have been served and not charged: its first byte never came to the gateway.
     OrMore,
+    /// The test has an upstream of its own and counts there.
+    Elsewhere,
 }
 
 /// A row of `message_logs`.
@@ -128,6 +130,7 @@ impl Books {
                 let messages = self.messages();
                 assert!(messages <= answers, "{messages} messages charged, {answers} served");
             }
+            Served::Elsewhere => {}
         }
     }
 

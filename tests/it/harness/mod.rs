@@ -24,9 +24,9 @@ pub use books::{Books, Row, Served};
 pub use call::{Answer, Call, Dialect};
 pub use chaos::{ChaosProxy, Weather};
 pub use folder::Folder;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, command, signal};
 pub use ports::Port;
-pub use setup::{SECRET, STUB_KEY, Setup};
+pub use setup::{STUB_KEY, Setup, Upstream};
 pub use stub::Stub;
 pub use tape::{Tape, json_reply};
 pub use wait::{eventually, within};
@@ -39,6 +39,8 @@ const TTL_S: u32 = 3_600;
 pub struct Rig {
     /// The model server behind the gateways.
     pub stub: Stub,
+    /// Stands between gateways and stub, if the setup asks for it.
+    proxy: Option<ChaosProxy>,
     /// The gateways, in order.
     pub gateways: Vec<Gateway>,
     /// HTTP/1.1 clients share its connections.
@@ -57,10 +59,17 @@ impl Rig {
 
     /// What `setup` says.
     pub async fn with(setup: Setup) -> Self {
-        install_crypto();
         let folder = Folder::new();
         let stub = Stub::start().await;
-        let upstream = setup.upstream.unwrap_or(stub.address);
+        let (proxy, upstream) = match setup.upstream {
+            Upstream::Stub => (None, stub.address),
+            Upstream::StubBehindChaos => {
+                let proxy = ChaosProxy::before(stub.address).await;
+                let address = proxy.address;
+                (Some(proxy), address)
+            }
+            Upstream::Other(address) => (None, address),
+        };
         let mut gateways = Vec::new();
         for number in 0..setup.gateways {
             let home = folder.path().join(format!("gateway-{number}"));
@@ -68,12 +77,18 @@ impl Rig {
         }
         Self {
             stub,
+            proxy,
             gateways,
             http: http_client(),
             clock: Clock::system(),
             people: Mutex::default(),
             _folder: folder,
         }
+    }
+
+    /// The proxy before the stub.
+    pub fn proxy(&self) -> &ChaosProxy {
+        self.proxy.as_ref().expect("the setup has `Upstream::StubBehindChaos`")
     }
 
     /// The first gateway.
@@ -187,7 +202,7 @@ impl Rig {
 
 /// The issuer as the gateway's configuration describes it.
 fn issuer() -> IssuerSettings {
-    IssuerSettings::new("chat", vec![Algorithm::Hs256], KeySource::Secret(Secret::new(SECRET)))
+    IssuerSettings::new("chat", vec![Algorithm::Hs256], KeySource::Secret(Secret::new(setup::SECRET)))
 }
 
 /// A client with limits, and without the proxy that the environment may name.
@@ -201,6 +216,7 @@ pub fn h2c_client() -> reqwest::Client {
 }
 
 fn client_builder() -> reqwest::ClientBuilder {
+    install_crypto();
     reqwest::Client::builder().no_proxy().timeout(wait::LONGEST)
 }
 

@@ -16,19 +16,30 @@ pub const STUB_KEY: &str = "sk-of-the-gateway-itself";
 /// A change to the configuration.
 type Change = Box<dyn Fn(&mut DocumentMut) + Send + Sync>;
 
+/// What stands behind the gateways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// The stub.
+    Stub,
+    /// The stub behind a [`ChaosProxy`](super::ChaosProxy).
+    StubBehindChaos,
+    /// A server of the test's own.
+    Other(SocketAddr),
+}
+
 /// What a [`Rig`](super::Rig) is made of.
 pub struct Setup {
     /// How many gateways.
     pub gateways: usize,
-    /// Where the gateways send requests, if not straight to the stub.
-    pub upstream: Option<SocketAddr>,
+    /// Where the gateways send requests.
+    pub upstream: Upstream,
     /// Changes to the configuration, made last.
     pub changes: Vec<Change>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { gateways: 1, upstream: None, changes: Vec::new() }
+        Self { gateways: 1, upstream: Upstream::Stub, changes: Vec::new() }
     }
 }
 
