@@ -5,6 +5,7 @@
 
 mod admit;
 mod denied;
+mod explain;
 mod live;
 mod outage;
 mod permit;
@@ -13,6 +14,7 @@ mod reset;
 mod settle;
 mod upkeep;
 mod usage;
+mod verify;
 mod who;
 
 use std::sync::Arc;
@@ -23,8 +25,10 @@ use jiff::Timestamp;
 
 pub use admit::Asked;
 pub use denied::Denied;
+pub use explain::{ExplainedLimit, Explanation};
 pub use permit::{Ending, Permit};
 pub use usage::{LimitView, UsageView};
+pub use verify::{Difference, Verification};
 pub use who::Who;
 
 use crate::clock::Clock;
@@ -171,6 +175,11 @@ impl Gate {
         &self.ledger
     }
 
+    /// The last call: the counters' store is told that this gateway is gone.
+    pub async fn close(&self) {
+        self.counters.close().await;
+    }
+
     /// The journal, for its gauges.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
@@ -181,3 +190,6 @@ impl Gate {
         self.outage.is_open()
     }
 }
+
+#[cfg(test)]
+mod tests;

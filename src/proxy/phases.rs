@@ -132,8 +132,9 @@ impl ProxyHttp for Gateway {
         put_back(session, ctx);
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, error: &Error) -> bool {
-        *error.esource() == ErrorSource::Downstream
+    /// `tell_failure` logs each failure once, with its request id.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        true
     }
 }
 
