@@ -15,6 +15,7 @@ mod bodies;
 mod chaos;
 mod crash;
 mod door;
+mod layers;
 mod quota;
 mod race;
 mod refusals;
