@@ -170,7 +170,7 @@ fn a_circle_between_rooms_is_found() {
 
 #[test]
 fn comments_texts_and_names_are_no_imports() {
-    let innocent = r####"
+    let innocent = r##"
         // use crate::proxy::Gateway;
         /* nested /* crate::proxy */ pingora:: */
         /// As [`crate::proxy::Gateway`] does.
@@ -180,7 +180,7 @@ fn comments_texts_and_names_are_no_imports() {
         fn f() { my::pingora::x(); let fred = 1; self.clap(); }
         use crate::quota::Plan;
         use self::axum_like::Thing;
-    "####;
+    "##;
     let found = complaints(&[file("quota/x.rs", innocent)]);
     assert!(found.is_empty(), "{found:?}");
 }

@@ -2,7 +2,7 @@
 //! the usage API and the upstream must agree to the unit (invariants I4, I8, I9, I10).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -70,11 +70,6 @@ impl Books {
             books.epochs.extend(epochs(&db));
         }
         books
-    }
-
-    /// Reads one gateway's ledger.
-    pub fn of(ledger: &Path) -> Self {
-        Self::read([ledger.to_owned()])
     }
 
     /// The rows of a request id.

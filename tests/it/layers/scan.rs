@@ -102,7 +102,7 @@ impl Tree<'_> {
                     path.push(word.clone());
                     self.at += 1;
                 }
-                Some(Token::Colons) => self.at += 1,
+                Some(Token::Colons | Token::Mark('*')) => self.at += 1,
                 Some(Token::Mark('{')) => {
                     self.at += 1;
                     while !matches!(self.tokens.get(self.at), Some(Token::Mark('}')) | None) {
@@ -114,7 +114,6 @@ impl Tree<'_> {
                     self.at += 1;
                     return;
                 }
-                Some(Token::Mark('*')) => self.at += 1,
                 _ => {
                     self.paths.push(path);
                     return;
