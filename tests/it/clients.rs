@@ -1,5 +1,5 @@
 //! The real client SDKs of `tests/clients`, against a gateway of this harness: they print a line a case. They are
-//! fetched from PyPI and npm, so a plain test run leaves them out; `scripts/test` runs them.
+//! fetched from their registries, so a plain test run leaves them out; `scripts/test` runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
