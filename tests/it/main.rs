@@ -13,6 +13,7 @@ mod harness;
 
 mod bodies;
 mod chaos;
+mod clients;
 mod crash;
 mod door;
 mod layers;
