@@ -23,7 +23,7 @@ use crate::proxy::{self, DoorSettings, Resolver};
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
+use crate::upstream::{Fleet, UpstreamTable};
 
 pub use stop::Stop;
 
@@ -110,6 +110,9 @@ impl App {
         let auth = Arc::new(ArcSwap::new(auth));
         let resolver = Arc::new(Resolver::default());
         let names = tokio::spawn(Arc::clone(&resolver).keep_fresh());
+        let upstreams = Arc::new(ArcSwap::from_pointee(upstreams(&self.settings)));
+        let fleet = Arc::<Fleet>::default();
+        let checks = tokio::spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
         let draining = Arc::new(AtomicBool::new(false));
         let admin_state = AdminState {
             gate: Arc::clone(&gate),
@@ -121,7 +124,9 @@ impl App {
         let proxy = proxy::build(proxy::Parts {
             gate: Arc::clone(&gate),
             auth: Arc::clone(&auth),
-            upstreams: ArcSwap::from_pointee(UpstreamTable::new(self.settings.upstreams)),
+            upstreams,
+            fleet,
+            prices: Arc::new(ArcSwap::from_pointee(self.settings.prices)),
             resolver,
             metrics,
             pages: api::router(ApiState { gate: Arc::clone(&gate), auth }),
@@ -141,7 +146,7 @@ impl App {
             tracing::warn!(%late, "the next start takes them over");
         }
         writer_stop.send_replace(true);
-        for task in [upkeep, keys, names, admin] {
+        for task in [upkeep, keys, names, checks, admin] {
             task.abort();
         }
         writer_task.await.context("the writer's task broke off")?;
@@ -208,6 +213,13 @@ pub fn rules(settings: &Settings) -> Rules {
             OutageSetting::Allow => OnOutage::Allow,
         },
     }
+}
+
+/// The upstreams of the settings, with aliases and fallbacks.
+pub fn upstreams(settings: &Settings) -> UpstreamTable {
+    UpstreamTable::new(settings.upstreams.clone())
+        .with_aliases(&settings.routing.aliases)
+        .with_fallbacks(&settings.routing.fallbacks)
 }
 
 /// The issuers of the settings.

@@ -5,6 +5,7 @@
 
 mod admit;
 mod denied;
+mod fallback;
 mod live;
 mod outage;
 mod permit;
