@@ -14,7 +14,7 @@ use serde_json::json;
 use super::error;
 use crate::gate::Gate;
 use crate::store::writer::WriterHandle;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, raise};
 
 /// What the admin pages show.
 #[derive(Clone)]
@@ -44,14 +44,14 @@ async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, e
     let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let counts = gate.counts();
     metrics.holds_open.set(gauge(gate.holds_open()));
-    metrics.holds_expired.set(gauge(counts.expired.load(Ordering::Relaxed)));
-    metrics.degraded.set(gauge(counts.degraded.load(Ordering::Relaxed)));
-    metrics.late_settles.set(gauge(counts.late.load(Ordering::Relaxed)));
-    metrics.rebuilds.set(gauge(counts.rebuilds.load(Ordering::Relaxed)));
+    raise(&metrics.holds_expired, counts.expired.load(Ordering::Relaxed));
+    raise(&metrics.degraded, counts.degraded.load(Ordering::Relaxed));
+    raise(&metrics.late_settles, counts.late.load(Ordering::Relaxed));
+    raise(&metrics.rebuilds, counts.rebuilds.load(Ordering::Relaxed));
     metrics.journal_pending.set(gauge(gate.journal().pending_events()));
     #[expect(clippy::cast_precision_loss, reason = "a gauge in seconds")]
     metrics.ledger_lag_seconds.set(writer.lag_ms() as f64 / 1e3);
-    metrics.ledger_rows.set(gauge(writer.rows_total()));
+    raise(&metrics.ledger_rows, writer.rows_total());
     let page = metrics.page().map_err(|failure| {
         error::ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", failure.to_string())
     })?;

@@ -4,13 +4,14 @@
 mod admin;
 mod caller;
 mod error;
+mod operate;
 mod usage;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub use admin::{AdminState, router as admin_router};
 
@@ -31,6 +32,8 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/api/usage", get(usage::read).delete(usage::reset))
         .route("/api/usage/history", get(usage::history))
+        .route("/api/explain", get(operate::explain))
+        .route("/api/verify", post(operate::verify))
         .route("/api/openapi.json", get(openapi))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)

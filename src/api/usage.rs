@@ -54,9 +54,10 @@ struct UsageBody {
     degraded: bool,
 }
 
+/// One limit as the API shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LimitBody {
+pub struct LimitBody {
     name: String,
     meter: &'static str,
     models: Vec<String>,
@@ -165,13 +166,14 @@ fn body(state: &ApiState, user_id: String, who: &Who, view: &UsageView) -> Usage
         can_send_premium_message: view.can_send_premium_message,
         plan: who.plan.name.to_string(),
         resets_at: moment(view.resets_at),
-        limits: view.limits.iter().map(limit).collect(),
+        limits: view.limits.iter().map(limit_body).collect(),
         premium_models: premium.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         degraded: view.degraded,
     }
 }
 
-fn limit(view: &LimitView) -> LimitBody {
+/// One limit as the API shows it.
+pub fn limit_body(view: &LimitView) -> LimitBody {
     LimitBody {
         name: view.name.to_string(),
         meter: view.meter.as_str(),
@@ -187,7 +189,7 @@ fn limit(view: &LimitView) -> LimitBody {
 }
 
 /// RFC 3339 in UTC with milliseconds, as JavaScript's `toISOString` writes it.
-fn moment(at: Timestamp) -> String {
+pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 

@@ -145,6 +145,7 @@ impl App {
         if let Err(late) = writer.flush(FLUSH).await {
             tracing::warn!(%late, "the next start takes them over");
         }
+        gate.close().await;
         writer_stop.send_replace(true);
         for task in [upkeep, keys, names, checks, admin] {
             task.abort();
@@ -200,6 +201,22 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("no runtime could be started")
+}
+
+/// Creates or upgrades the ledger's tables.
+///
+/// # Errors
+/// A database that cannot be reached or upgraded.
+pub async fn migrate(settings: &Settings) -> Result<()> {
+    if settings.storage.database_url.is_none() {
+        make_data_dir(&settings.storage.data_dir)?;
+    }
+    stores::migrate(&settings.storage).await
+}
+
+/// Tries each store that the settings name: its name, and warnings or what is wrong with it.
+pub async fn try_stores(settings: &Settings) -> Vec<(&'static str, Result<Vec<String>, String>)> {
+    stores::try_each(&settings.storage, &Clock::system()).await
 }
 
 /// The quota rules of the settings.

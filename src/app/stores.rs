@@ -1,14 +1,28 @@
 //! Which stores the settings ask for.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::clock::Clock;
 use crate::config::StorageSettings;
+use crate::store::late::LateCounters;
 use crate::store::memory::MemoryCounters;
+use crate::store::postgres::{PostgresLedger, PostgresSettings};
+use crate::store::redis::{RedisCounters, RedisSettings};
 use crate::store::sqlite::SqliteLedger;
-use crate::store::{Counters, Ledger};
+use crate::store::{Counters, Ledger, StoreError};
+
+/// How long a start waits for the servers before it serves without them.
+const START_WAIT: Duration = Duration::from_secs(5);
+
+/// Pause between attempts to make the tables.
+const MIGRATE_RETRY: Duration = Duration::from_secs(1);
+
+/// How often the partitions of the coming months are made.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// The opened stores.
 pub struct Stores {
@@ -16,23 +30,173 @@ pub struct Stores {
     pub counters: Arc<dyn Counters>,
     /// Counters in this process, for an outage of the others.
     pub fallback: Option<Arc<dyn Counters>>,
-    /// The ledger, its tables made.
+    /// The ledger.
     pub ledger: Arc<dyn Ledger>,
 }
 
-/// Opens them.
+/// Opens them. A server that is away does not keep the gateway from starting; a setting that is wrong does.
 ///
 /// # Errors
-/// A store that cannot be opened.
+/// A file, a URL or a schema that cannot be used.
 pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
-    if storage.redis_url.is_some() || storage.database_url.is_some() {
+    if storage.redis_url.is_some() && storage.database_url.is_none() {
         bail!(
-            "`storage.redis_url` and `storage.database_url` are not supported by this version\nhint: leave them empty: the ledger is SQLite in `storage.data_dir`, the counters are in memory"
+            "`storage.redis_url` is set and `storage.database_url` is not\nhint: gateways that share counters must share the ledger: set both, or neither"
         );
     }
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?);
-    if storage.migrate {
-        ledger.migrate().await?;
+    let ledger = ledger(storage, clock).await?;
+    let memory: Arc<dyn Counters> = Arc::new(MemoryCounters::new(clock.clone()));
+    let Some(url) = &storage.redis_url else {
+        return Ok(Stores { counters: memory, fallback: None, ledger });
+    };
+    let settings = RedisSettings {
+        url: url.clone(),
+        password: storage.redis_password.clone(),
+        ca_pem: None,
+        gateway_id: gateway_id(&storage.data_dir, clock)?,
+        clock: clock.clone(),
+    };
+    Ok(Stores { counters: redis(settings).await?, fallback: Some(memory), ledger })
+}
+
+/// Creates or upgrades the ledger's tables, at once or not at all.
+///
+/// # Errors
+/// A database that cannot be reached or upgraded.
+pub async fn migrate(storage: &StorageSettings) -> Result<()> {
+    match &storage.database_url {
+        Some(url) => PostgresLedger::connect(&PostgresSettings::new(url.clone()))?.migrate().await?,
+        None => SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?.migrate().await?,
     }
-    Ok(Stores { counters: Arc::new(MemoryCounters::new(clock.clone())), fallback: None, ledger })
+    Ok(())
+}
+
+/// Tries each store that the settings name: warnings, or what is wrong with it.
+pub async fn try_each(
+    storage: &StorageSettings,
+    clock: &Clock,
+) -> Vec<(&'static str, Result<Vec<String>, String>)> {
+    let mut tried = Vec::new();
+    if let Some(url) = &storage.database_url {
+        let answer = match PostgresLedger::connect(&PostgresSettings::new(url.clone())) {
+            Ok(ledger) => ledger.ping().await,
+            Err(error) => Err(error),
+        };
+        tried.push(("postgres", answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
+    }
+    if let Some(url) = &storage.redis_url {
+        let settings = RedisSettings {
+            url: url.clone(),
+            password: storage.redis_password.clone(),
+            ca_pem: None,
+            gateway_id: format!("check-{}", clock.request_id().simple()),
+            clock: clock.clone(),
+        };
+        tried.push(("redis", try_redis(settings).await));
+    }
+    tried
+}
+
+async fn try_redis(settings: RedisSettings) -> Result<Vec<String>, String> {
+    let connected = tokio::time::timeout(START_WAIT, RedisCounters::connect(settings)).await;
+    let counters = connected
+        .map_err(|_| format!("no answer in {} s", START_WAIT.as_secs()))?
+        .map_err(|error| error.to_string())?;
+    let found = counters.check_server().await;
+    Counters::close(&counters).await;
+    found.map_err(|error| error.to_string())
+}
+
+async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<Arc<dyn Ledger>> {
+    let Some(url) = &storage.database_url else {
+        let ledger = SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?;
+        if storage.migrate {
+            ledger.migrate().await?;
+        } else {
+            ledger.verify_schema().await?;
+        }
+        return Ok(Arc::new(ledger));
+    };
+    let ledger = PostgresLedger::connect(&PostgresSettings::new(url.clone()))?;
+    let (migrate, time, making) = (storage.migrate, clock.clone(), ledger.clone());
+    let make = async move {
+        loop {
+            match make_tables(&making, migrate, &time).await {
+                Ok(()) => return Ok(()),
+                Err(error) if !error.transient => {
+                    tracing::error!(%error, "the ledger's tables cannot be made");
+                    return Err(error);
+                }
+                Err(error) => tracing::warn!(%error, "the ledger's tables could not be made yet"),
+            }
+            tokio::time::sleep(MIGRATE_RETRY).await;
+        }
+    };
+    let mut making = tokio::spawn(make);
+    match tokio::time::timeout(START_WAIT, &mut making).await {
+        Ok(made) => made.context("the task that makes the tables broke off")??,
+        Err(_) => {
+            tracing::warn!("PostgreSQL does not answer: serving without it, the journal keeps the records");
+        }
+    }
+    tokio::spawn(keep_partitions(ledger.clone(), clock.clone()));
+    Ok(Arc::new(ledger))
+}
+
+async fn make_tables(ledger: &PostgresLedger, migrate: bool, clock: &Clock) -> Result<(), StoreError> {
+    if migrate {
+        ledger.migrate().await?;
+    } else {
+        ledger.verify_schema().await?;
+    }
+    ledger.ensure_partitions(clock.now_ms()).await
+}
+
+/// Makes the partitions of the coming months, for ever.
+async fn keep_partitions(ledger: PostgresLedger, clock: Clock) {
+    loop {
+        tokio::time::sleep(PARTITIONS_EVERY).await;
+        if let Err(error) = ledger.ensure_partitions(clock.now_ms()).await {
+            tracing::warn!(%error, "the partitions of the coming months could not be made yet");
+        }
+    }
+}
+
+async fn redis(settings: RedisSettings) -> Result<Arc<dyn Counters>> {
+    // a URL that cannot be read must end the start, not be tried for ever
+    settings.check()?;
+    let late = LateCounters::connect(move || {
+        let settings = settings.clone();
+        async move {
+            let counters = RedisCounters::connect(settings).await?;
+            for warning in counters.check_server().await? {
+                tracing::warn!("{warning}");
+            }
+            Ok(Arc::new(counters) as Arc<dyn Counters>)
+        }
+    });
+    let late = Arc::new(late);
+    let wait = async {
+        while late.ping().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(START_WAIT, wait).await.is_err() {
+        tracing::warn!("Redis does not answer: serving by the outage policy");
+    }
+    Ok(late)
+}
+
+/// This gateway's name among those that share Redis: made once, kept in the data folder.
+fn gateway_id(data_dir: &Path, clock: &Clock) -> Result<String> {
+    let path = data_dir.join("gateway-id");
+    match std::fs::read_to_string(&path) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+    let id = clock.request_id().simple().to_string();
+    std::fs::write(&path, &id).with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(id)
 }

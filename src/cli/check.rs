@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Also try each JWKS URL and each upstream.
+    /// Also try PostgreSQL, Redis, each JWKS URL and each upstream.
     #[arg(long)]
     connect: bool,
 }
@@ -54,12 +54,28 @@ pub fn run(args: &CheckArgs) -> Result<()> {
                 missing.then(|| ("its keys could not be fetched".to_owned(), hint)),
             );
         }
+        for (store, found) in app::try_stores(&settings).await {
+            for warning in found.iter().flatten() {
+                print::line(format_args!("warning: {warning}"));
+            }
+            failed += report("store", store, found.err().map(|problem| (problem, store_hint(store))));
+        }
         failed + upstreams_that_fail(&settings).await
     });
     if failed > 0 {
         bail!("{failed} of the connections failed");
     }
     Ok(())
+}
+
+fn store_hint(store: &str) -> &'static str {
+    match store {
+        "redis" => {
+            "check `storage.redis_url` and `redis_password`, and that the server is Redis 7.0 or newer, or Valkey"
+        }
+        "postgres" => "check `storage.database_url`: host, port, database, user, password, `sslmode`",
+        _ => "check `storage.data_dir`",
+    }
 }
 
 async fn upstreams_that_fail(settings: &Settings) -> u32 {

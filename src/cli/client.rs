@@ -20,11 +20,23 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Life of the token.
 const TTL_S: u32 = 60;
 
+/// One call of the usage API.
+pub struct Call<'a> {
+    /// The method.
+    pub method: reqwest::Method,
+    /// The path.
+    pub path: &'a str,
+    /// The query, not yet encoded.
+    pub query: &'a [(&'a str, &'a str)],
+    /// The JSON body.
+    pub body: Option<Value>,
+}
+
 /// Calls the usage API of the gateway that these settings run on this host.
 ///
 /// # Errors
 /// No gateway answers, no token can be signed, or the gateway's own error.
-pub fn call(settings: &Settings, method: reqwest::Method, user: &str, body: Option<Value>) -> Result<Value> {
+pub fn call(settings: &Settings, call: &Call<'_>) -> Result<Value> {
     let request = TokenRequest {
         user: ACTOR.to_owned(),
         role: Some("admin".to_owned()),
@@ -33,13 +45,13 @@ pub fn call(settings: &Settings, method: reqwest::Method, user: &str, body: Opti
     };
     let token = mint(settings, &request)?;
     let address = reachable(settings.server.listen);
-    let mut url = reqwest::Url::parse(&format!("http://{address}/api/usage"))?;
-    url.query_pairs_mut().append_pair("userId", user);
+    let mut url = reqwest::Url::parse(&format!("http://{address}{}", call.path))?;
+    url.query_pairs_mut().extend_pairs(call.query);
     app::runtime()?.block_on(async {
         let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-        let mut request = client.request(method, url).bearer_auth(token);
-        if let Some(body) = body {
-            request = request.json(&body);
+        let mut request = client.request(call.method.clone(), url).bearer_auth(token);
+        if let Some(body) = &call.body {
+            request = request.json(body);
         }
         let silent = || anyhow!("no gateway answers at `{address}`\nhint: this command talks to the running gateway: start it with `tollgate run`");
         let response = request.send().await.map_err(|_| silent())?;

@@ -3,6 +3,8 @@
 mod check;
 mod client;
 mod demo;
+mod migrate;
+mod operate;
 mod print;
 mod run;
 pub mod stub;
@@ -39,6 +41,12 @@ enum Command {
     Usage(usage::UsageArgs),
     /// Reset a user's counters for the running periods, through the running gateway. The ledger keeps its rows.
     Reset(usage::ResetArgs),
+    /// Explain whether a user's next message on a model passes, from the running gateway.
+    Explain(operate::ExplainArgs),
+    /// Compare the counters with the ledger, through the running gateway.
+    Verify(operate::VerifyArgs),
+    /// Create or upgrade the ledger's tables (also done at start unless `storage.migrate = false`).
+    Migrate(migrate::MigrateArgs),
 }
 
 /// Which configuration.
@@ -72,6 +80,9 @@ pub fn main() -> ExitCode {
         Command::Token(args) => token::run(&args),
         Command::Usage(args) => usage::show(&args),
         Command::Reset(args) => usage::reset(&args),
+        Command::Explain(args) => operate::explain(&args),
+        Command::Verify(args) => operate::verify(&args),
+        Command::Migrate(args) => migrate::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::client::Call;
 use super::{ConfigArg, client, print};
 
 /// Arguments of `usage`.
@@ -38,7 +39,10 @@ pub struct ResetArgs {
 /// # Errors
 /// See [`client::call`].
 pub fn show(args: &UsageArgs) -> Result<()> {
-    let usage = client::call(&args.config.load()?, reqwest::Method::GET, &args.user, None)?;
+    let usage = client::call(
+        &args.config.load()?,
+        &usage_call(reqwest::Method::GET, &[("userId", &args.user)], None),
+    )?;
     if args.json {
         print::line(usage);
     } else {
@@ -53,7 +57,10 @@ pub fn show(args: &UsageArgs) -> Result<()> {
 /// See [`client::call`].
 pub fn reset(args: &ResetArgs) -> Result<()> {
     let body = Some(json!({ "reason": args.reason }));
-    let answer = client::call(&args.config.load()?, reqwest::Method::DELETE, &args.user, body)?;
+    let answer = client::call(
+        &args.config.load()?,
+        &usage_call(reqwest::Method::DELETE, &[("userId", &args.user)], body),
+    )?;
     if args.json {
         print::line(answer);
     } else {
@@ -61,6 +68,10 @@ pub fn reset(args: &ResetArgs) -> Result<()> {
         table(&answer["usage"]);
     }
     Ok(())
+}
+
+fn usage_call<'a>(method: reqwest::Method, query: &'a [(&'a str, &'a str)], body: Option<Value>) -> Call<'a> {
+    Call { method, path: "/api/usage", query, body }
 }
 
 fn table(usage: &Value) {
@@ -74,10 +85,12 @@ fn table(usage: &Value) {
     }
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+/// A text of an answer.
+pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or("?")
 }
 
-fn number(value: &Value, pointer: &str) -> u64 {
+/// A number of an answer.
+pub fn number(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
 }

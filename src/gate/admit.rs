@@ -125,7 +125,13 @@ impl Gate {
                 Admission { now_ms: self.clock.now_ms(), epochs: Vec::new(), standings: Vec::new() };
             return Ok(Verdict::Admitted { admission, degraded: false });
         }
-        match self.reserve_on(&self.counters, &reserve).await {
+        let mut verdict = self.reserve_on(&self.counters, &reserve).await;
+        if matches!(verdict, Ok(Verdict::Refused(_))) && self.live.is_settling(domain) {
+            // what has just ended here may still look as if it were in flight: nobody is refused for that
+            self.own_settles(domain).await;
+            verdict = self.reserve_on(&self.counters, &reserve).await;
+        }
+        match verdict {
             Ok(verdict) => {
                 self.outage.closed();
                 Ok(verdict)

@@ -37,6 +37,8 @@ struct Inner {
 struct Known {
     open: HashMap<Uuid, Open>,
     ended: HashMap<Uuid, Ended>,
+    /// How many of `ended` are not settled.
+    settling: usize,
 }
 
 struct Open {
@@ -71,6 +73,7 @@ impl Live {
         let was_open = known.open.remove(&rid).is_some();
         if room {
             known.ended.insert(rid, Ended { charges, settled: false });
+            known.settling += 1;
             inner.ended += 1;
         } else {
             inner.forgotten += 1;
@@ -86,14 +89,22 @@ impl Live {
 
     /// The counters have taken the settle (or will never: the domain is loaded anew).
     pub fn settled(&self, domain: &Domain, rid: Uuid) {
-        if let Some(ended) = self.lock().domains.get_mut(domain).and_then(|known| known.ended.get_mut(&rid)) {
+        let mut inner = self.lock();
+        let Some(known) = inner.domains.get_mut(domain) else { return };
+        if let Some(ended) = known.ended.get_mut(&rid).filter(|ended| !ended.settled) {
             ended.settled = true;
+            known.settling -= 1;
         }
     }
 
     /// Is a settle of this domain still under way?
     pub fn is_settling(&self, domain: &Domain) -> bool {
-        self.lock().domains.get(domain).is_some_and(|known| known.ended.values().any(|ended| !ended.settled))
+        self.lock().domains.get(domain).is_some_and(|known| known.settling > 0)
+    }
+
+    /// Is any settle still under way?
+    pub fn is_any_settling(&self) -> bool {
+        self.lock().domains.values().any(|known| known.settling > 0)
     }
 
     /// The ledger has these entries. They stay known for a minute.
@@ -167,8 +178,9 @@ impl Live {
 impl Inner {
     fn forget(&mut self, domain: &Domain, rid: Uuid) {
         let Some(known) = self.domains.get_mut(domain) else { return };
-        if known.ended.remove(&rid).is_some() {
+        if let Some(ended) = known.ended.remove(&rid) {
             self.ended -= 1;
+            known.settling -= usize::from(!ended.settled);
         }
         if known.ended.is_empty() && known.open.is_empty() {
             self.domains.remove(domain);

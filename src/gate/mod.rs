@@ -5,6 +5,7 @@
 
 mod admit;
 mod denied;
+mod explain;
 mod fallback;
 mod live;
 mod outage;
@@ -14,6 +15,7 @@ mod reset;
 mod settle;
 mod upkeep;
 mod usage;
+mod verify;
 mod who;
 
 use std::sync::Arc;
@@ -24,8 +26,10 @@ use jiff::Timestamp;
 
 pub use admit::Asked;
 pub use denied::Denied;
+pub use explain::{ExplainedLimit, Explanation};
 pub use permit::{Ending, Permit};
 pub use usage::{LimitView, UsageView};
+pub use verify::{Difference, Verification};
 pub use who::Who;
 
 use crate::clock::Clock;
@@ -172,6 +176,11 @@ impl Gate {
         &self.ledger
     }
 
+    /// The last call: the counters' store is told that this gateway is gone.
+    pub async fn close(&self) {
+        self.counters.close().await;
+    }
+
     /// The journal, for its gauges.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
@@ -182,3 +191,6 @@ impl Gate {
         self.outage.is_open()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,12 @@ impl Permit {
         self.open.as_ref().map_or(Uuid::nil(), |open| open.entry.id)
     }
 
+    /// The row as it stands in the journal's BEGIN.
+    #[cfg(test)]
+    pub(super) fn entry_for_tests(&self) -> Entry {
+        self.open.as_ref().map(|open| open.entry.clone()).expect("the permit is open")
+    }
+
     /// The request goes to this upstream (again, after another could not be reached).
     pub fn dispatched(&mut self, upstream: &str, model: &str) {
         if let Some(open) = &mut self.open {

@@ -28,6 +28,12 @@ const REPEAT_FOR: Duration = Duration::from_secs(60);
 /// First and longest pause between repeats.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
+/// How long a reader, or a request that would be refused, waits for this gateway's own settles.
+const OWN_SETTLES_WAIT: Duration = Duration::from_millis(250);
+
+/// How often it looks.
+const OWN_SETTLES_LOOK: Duration = Duration::from_millis(1);
+
 /// One settle to be done.
 pub(super) struct Settlement {
     domain: Domain,
@@ -130,12 +136,18 @@ impl Gate {
         self.live.settled(&domain, rid);
     }
 
+    /// Waits for this gateway's own settles of a domain, so that what has ended no longer counts as in flight.
+    pub(super) async fn own_settles(&self, domain: &Domain) {
+        let started = Stopwatch::start();
+        while self.live.is_settling(domain) && started.elapsed() < OWN_SETTLES_WAIT {
+            tokio::time::sleep(OWN_SETTLES_LOOK).await;
+        }
+    }
+
     /// Waits until all that was handed over is settled or given up, at most for `at_most`.
     pub async fn settled(&self, at_most: Duration) -> bool {
         let started = Stopwatch::start();
-        while self.settles.waiting() > 0
-            || self.live.domains().iter().any(|domain| self.live.is_settling(domain))
-        {
+        while self.settles.waiting() > 0 || self.live.is_any_settling() {
             if started.elapsed() > at_most {
                 return false;
             }

@@ -1,18 +1,13 @@
 //! What is used and what is left, for the usage API and the rate-limit headers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::admit::period_end;
 use super::{Gate, Who};
-use crate::clock::Stopwatch;
 use crate::quota::{Calendar, Hold, Limit, Meter, Rule, Scope, Standing, Window};
 use crate::store::{Counters, Snapshot, StoreError};
-
-/// How long a reader waits for this gateway's own settles of the domain, so that an answer that has ended shows.
-const SETTLE_WAIT: Duration = Duration::from_millis(250);
 
 /// One limit with its numbers.
 #[derive(Clone, Debug)]
@@ -105,10 +100,7 @@ impl Gate {
     pub async fn usage(&self, who: &Who) -> Result<UsageView, StoreError> {
         let rules = self.rules.load_full();
         let domain = &who.subject.domain;
-        let started = Stopwatch::start();
-        while self.live.is_settling(domain) && started.elapsed() < SETTLE_WAIT {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        self.own_settles(domain).await;
         let now = self.now();
         let limits = &who.plan.limits;
         let holds: Vec<Hold> =
@@ -128,7 +120,7 @@ impl Gate {
         Ok(summary(views.collect(), reset_at.max(month.start), month.end, degraded))
     }
 
-    async fn snapshot(
+    pub(super) async fn snapshot(
         &self,
         counters: &Arc<dyn Counters>,
         who: &Who,

@@ -26,6 +26,10 @@ use crate::telemetry::outcome;
 /// A client that takes no byte for this long is given up, and with it its upstream connection.
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Between the last event of a broken stream and the stream's reset: HTTP/2 throws away what is queued when a stream is
+/// reset, and its connection's task needs a moment to write it.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// Longest silence inside a request.
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -154,8 +158,9 @@ impl ProxyHttp for Gateway {
         put_back(session, ctx);
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, error: &Error) -> bool {
-        *error.esource() == ErrorSource::Downstream
+    /// `tell_failure` logs each failure once, with its request id.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        true
     }
 }
 
@@ -195,6 +200,8 @@ impl Gateway {
             self.ended(forward, Outcome::UpstreamError);
             put_back(session, ctx);
         }
+        // Pingora closes the connection after a failure: the client must hear it, or its next request is lost
+        session.set_keepalive(None);
         if respond::refuse(session, ctx, Refused::new(problem, counted)).await.is_err() {
             tracing::debug!("the client had gone before it could be told of a failure");
         }
@@ -220,6 +227,10 @@ impl Gateway {
         let event = if meter.between_events() { event } else { format!("\n\n{event}") };
         if session.write_response_body(Some(event.into()), false).await.is_err() {
             tracing::debug!("the client had gone before the error event");
+            return;
+        }
+        if session.req_header().version == http::Version::HTTP_2 {
+            tokio::time::sleep(LAST_WORDS).await;
         }
     }
 

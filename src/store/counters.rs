@@ -63,6 +63,9 @@ pub trait Counters: Send + Sync {
         std::future::pending().await
     }
 
+    /// The gateway stops: others need not wait for it. Nothing is called after it.
+    async fn close(&self) {}
+
     /// Answers if the store is reachable.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -114,17 +114,13 @@ pub struct Tokens {
 }
 
 impl Entry {
-    /// Was anything charged?
-    pub fn is_charged(&self) -> bool {
-        self.charges.iter().any(|charge| charge.amount > 0)
-    }
-
-    /// The request as one charged message or none: what analytics count.
+    /// 1 if the request was a message: its upstream answered 2xx, whatever happened then. Else 0.
     pub fn messages(&self) -> u64 {
-        u64::from(
-            matches!(self.outcome, Outcome::Ok | Outcome::Cancelled | Outcome::Truncated)
-                || self.is_charged(),
-        )
+        let began = match self.outcome {
+            Outcome::Ok | Outcome::Cancelled | Outcome::Truncated | Outcome::Crashed => true,
+            Outcome::UpstreamError | Outcome::ClientGone => false,
+        };
+        u64::from(began && (200..300).contains(&self.status))
     }
 }
 

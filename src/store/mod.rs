@@ -10,8 +10,13 @@ pub mod audit;
 pub mod counters;
 pub mod entry;
 pub mod journal;
+pub mod late;
 pub mod ledger;
+#[cfg(test)]
+pub(crate) mod ledger_suite;
 pub mod memory;
+pub mod postgres;
+pub mod redis;
 mod row;
 pub mod sqlite;
 pub mod writer;
@@ -52,3 +57,6 @@ impl StoreError {
         Self { store, operation, message: message.to_string(), transient: false }
     }
 }
+
+#[cfg(test)]
+mod tests;

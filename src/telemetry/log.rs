@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Pingora reports each client that leaves as an error; those are ordinary here and counted as `cancelled`.
 const DEFAULT_FILTER: &str =
-    "info,refinery_core=warn,pingora=warn,pingora_core=error,pingora_proxy=error,pingora_http=error,h2=error";
+    "info,refinery_core=warn,pingora=warn,pingora_core=error,pingora_proxy=off,pingora_http=error,h2=error";
 
 /// Sets the log up. A second call changes nothing.
 pub fn init() {

@@ -29,6 +29,11 @@ pub mod outcome {
     pub const ERROR: &str = "error";
 }
 
+/// Brings a counter to a total that is counted elsewhere. Counters never go back.
+pub fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
 /// The labels of one request. All bounded by the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
@@ -58,21 +63,21 @@ pub struct Metrics {
     /// Holds of this gateway.
     pub holds_open: IntGauge,
     /// Holds whose lease ended without a settle.
-    pub holds_expired: IntGauge,
+    pub holds_expired: IntCounter,
     /// Age of the oldest record the ledger does not have.
     pub ledger_lag_seconds: prometheus::Gauge,
     /// Records the ledger does not have.
     pub journal_pending: IntGauge,
     /// Rows this gateway has written to the ledger.
-    pub ledger_rows: IntGauge,
+    pub ledger_rows: IntCounter,
     /// Counters that differed from the ledger when they were compared.
     pub counter_drift: IntCounter,
     /// Requests admitted without the counters.
-    pub degraded: IntGauge,
+    pub degraded: IntCounter,
     /// Settles that came after their lease had ended.
-    pub late_settles: IntGauge,
+    pub late_settles: IntCounter,
     /// Domains loaded from the ledger.
-    pub rebuilds: IntGauge,
+    pub rebuilds: IntCounter,
     config_reloads: IntCounterVec,
 }
 
@@ -128,23 +133,23 @@ impl Metrics {
             in_flight: set.gauge("tollgate_in_flight_requests", "requests in flight")?,
             holds_open: set.gauge("tollgate_holds_open", "quota holds of this gateway")?,
             holds_expired: set
-                .gauge("tollgate_holds_expired_total", "holds whose lease ended without a settle")?,
+                .counter("tollgate_holds_expired_total", "holds whose lease ended without a settle")?,
             ledger_lag_seconds: set.register(prometheus::Gauge::new(
                 "tollgate_ledger_lag_seconds",
                 "age of the oldest record that the ledger does not have",
             )?)?,
             journal_pending: set
                 .gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
-            ledger_rows: set.gauge("tollgate_ledger_rows_total", "rows written to the ledger")?,
+            ledger_rows: set.counter("tollgate_ledger_rows_total", "rows written to the ledger")?,
             counter_drift: set.register(IntCounter::new(
                 "tollgate_counter_drift_total",
                 "counters that differed from the ledger",
             )?)?,
             degraded: set
-                .gauge("tollgate_degraded_admissions_total", "requests admitted without the counters")?,
+                .counter("tollgate_degraded_admissions_total", "requests admitted without the counters")?,
             late_settles: set
-                .gauge("tollgate_late_settles_total", "settles that came after their lease had ended")?,
-            rebuilds: set.gauge("tollgate_counter_rebuilds_total", "domains loaded from the ledger")?,
+                .counter("tollgate_late_settles_total", "settles that came after their lease had ended")?,
+            rebuilds: set.counter("tollgate_counter_rebuilds_total", "domains loaded from the ledger")?,
             config_reloads: set.counters(
                 "tollgate_config_reloads_total",
                 "configuration reloads by result",
@@ -225,6 +230,10 @@ impl Registrar<'_> {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {

@@ -233,11 +233,11 @@ impl Journal {
         if !state.acknowledge(up_to, now_ms) {
             return Ok(());
         }
-        // Without room for it the record is left out: after a crash the ledger is told again, which adds nothing.
-        let written = if state.has_room_for_ack() {
-            self.inner.append(&mut state, &record::encode_ack(up_to, now_ms)).map(|_| ())
-        } else {
-            Ok(())
+        // On a full disk the record is left out: after a crash the ledger is told again, which adds nothing.
+        let written = match self.inner.ensure_room(&mut state, record::ACK_BYTES as u64) {
+            Ok(()) => self.inner.append(&mut state, &record::encode_ack(up_to, now_ms)).map(|_| ()),
+            Err(JournalError::Full(_)) => Ok(()),
+            Err(error) => Err(error),
         };
         drop(state);
         self.inner.progress.notify_waiters();

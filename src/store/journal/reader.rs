@@ -14,6 +14,8 @@ pub struct Reader {
     inner: Arc<Inner>,
     /// Behind the last END or other record that was read.
     at: Position,
+    /// Behind the last END that was handed out.
+    handed_out: Position,
     scanner: Option<Scanner>,
     /// A replay ends here.
     replay_until: Option<Position>,
@@ -30,7 +32,7 @@ struct View {
 impl Inner {
     pub(super) fn reader(self: &Arc<Self>) -> Reader {
         let at = self.lock().watermark;
-        Reader { inner: Arc::clone(self), at, scanner: None, replay_until: None }
+        Reader { inner: Arc::clone(self), at, handed_out: at, scanner: None, replay_until: None }
     }
 
     /// The segment `sequence`, or the next that stands.
@@ -119,6 +121,7 @@ impl Reader {
         drop(state);
         self.replay_until = Some(watermark);
         self.at = Position { segment: oldest, offset: 0, index: 0 };
+        self.handed_out = self.at;
         self.scanner = None;
         self.end_replay();
     }
@@ -194,13 +197,17 @@ impl Reader {
         }
     }
 
-    /// The first END that the ledger does not have yet is the oldest pending one.
-    fn note_batch(&self, batch: &[(Position, Entry)]) {
+    /// The first END behind the watermark is the oldest pending one, if nothing between was read before.
+    fn note_batch(&mut self, batch: &[(Position, Entry)]) {
+        let Some((last, _)) = batch.last() else { return };
         let mut state = self.inner.lock();
         let watermark = state.watermark;
-        if let Some((_, oldest)) = batch.iter().find(|(position, _)| *position > watermark) {
+        if let Some((_, oldest)) = batch.iter().find(|(position, _)| *position > watermark)
+            && self.handed_out <= watermark
+        {
             state.oldest_pending_ms = Some(oldest.ended_at_ms);
         }
+        self.handed_out = *last;
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::record::{ACK_BYTES, FIRST_BYTES, MAX_RECORD_BYTES, SEGMENT_HEADER_BYTES};
+use super::record::{FIRST_BYTES, MAX_RECORD_BYTES, SEGMENT_HEADER_BYTES};
 use super::{Health, JournalError, Position};
 use crate::store::Entry;
 
@@ -134,11 +134,6 @@ impl State {
         let spare_of = |spare: &Spare| spare.capacity.saturating_sub(SEGMENT_HEADER_BYTES as u64 + waste);
         let spares: u64 = self.spares.iter().map(spare_of).sum();
         (active + spares).saturating_sub(self.reserved)
-    }
-
-    /// Is there room for an ACK that nobody was promised?
-    pub(super) fn has_room_for_ack(&self) -> bool {
-        self.room() >= ACK_BYTES as u64
     }
 
     /// Bytes of all segments on disk.

@@ -105,7 +105,8 @@ pub(crate) async fn numbers_at_the_limits_go_in(bench: &impl Bench) {
     let november = super::material::NOVEMBER;
     assert_eq!(found, [(0, november.0, november.1, most), (u32::MAX, i64::MIN, i64::MAX, most)]);
     let history = &bench.ledger().history("ada", 1).await.unwrap()[0];
-    assert_eq!((history.messages, history.input_tokens, history.output_tokens), (4, most, most));
+    // a status of 65535 is no 2xx: only the last row is a message
+    assert_eq!((history.messages, history.input_tokens, history.output_tokens), (1, most, most));
     assert_eq!(history.cost_micro_usd, most);
     let far = bench.ledger().load(&Domain::user("ada"), i64::MAX).await.unwrap();
     assert_eq!(far.buckets, [], "a period ends before its end");

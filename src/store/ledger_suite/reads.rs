@@ -57,14 +57,18 @@ pub(crate) async fn history_counts_messages_by_month(bench: &impl Bench) {
     let in_month = |month: &str, entry: Entry| Entry { month: month.to_owned(), ..entry };
     let premium = || Entry { groups: vec!["fast".into(), "premium".into()], ..entry("ada") };
     let failed_premium = Entry { groups: vec!["premium".into()], ..uncharged("ada") };
-    let crashed =
-        |amount| Entry { outcome: Outcome::Crashed, charges: vec![charge("ada", amount)], ..entry("ada") };
+    let crashed = |amount, status| Entry {
+        outcome: Outcome::Crashed,
+        status,
+        charges: vec![charge("ada", amount)],
+        ..entry("ada")
+    };
     let batch = [
         in_month("2026-11", premium()),
         in_month("2026-11", Entry { domain: "team:crew".to_owned(), ..premium() }),
         in_month("2026-11", failed_premium),
-        in_month("2026-11", crashed(1)),
-        in_month("2026-11", crashed(0)),
+        in_month("2026-11", crashed(1, 200)),
+        in_month("2026-11", crashed(0, 0)),
         in_month(
             "2026-10",
             Entry { tokens: Tokens { estimated: true, ..entry("ada").tokens }, ..entry("ada") },
@@ -173,6 +177,8 @@ pub(crate) async fn totals_count_rows_and_messages(bench: &impl Bench) {
     ];
     let batch = outcomes.map(|(outcome, amount)| Entry {
         outcome,
+        // no first byte had come: not a message
+        status: if amount == 0 { 0 } else { 200 },
         charges: vec![charge("ada", amount)],
         ..entry("ada")
     });

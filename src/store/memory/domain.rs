@@ -83,8 +83,8 @@ impl DomainState {
         state
     }
 
-    pub(super) fn reserve(&mut self, rid: Uuid, holds: &[Hold], lease_ms: u64, now_us: i64) -> Reserved {
-        let now_ms = now_us / 1_000;
+    pub(super) fn reserve(&mut self, rid: Uuid, holds: &[Hold], lease_ms: u64, at_us: i64) -> Reserved {
+        let now_ms = at_us / 1_000;
         self.last_used_ms = now_ms;
         self.reap(now_ms);
         self.tombstones.prune(now_ms);
@@ -93,24 +93,23 @@ impl DomainState {
             let now = self.epochs_of(holds);
             let epochs =
                 holds.iter().zip(now).map(|(it, now)| taken(it).map_or(now, |item| item.epoch)).collect();
-            return self.admitted(holds, epochs, now_us);
+            return self.admitted(holds, epochs, at_us);
         }
         let epochs = self.epochs_of(holds);
         if self.tombstones.stands(rid, now_ms) {
-            return self.admitted(holds, epochs, now_us);
+            return self.admitted(holds, epochs, at_us);
         }
-        if let Some(index) = (0..holds.len()).find(|&index| !self.fits(&holds[index], epochs[index], now_us))
-        {
+        if let Some(index) = (0..holds.len()).find(|&index| !self.fits(&holds[index], epochs[index], at_us)) {
             return Reserved::Refused(Refused {
                 now_ms,
                 index,
-                standings: self.standings(holds, &epochs, now_us),
+                standings: self.standings(holds, &epochs, at_us),
             });
         }
         let items =
-            holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| self.take(hold, epoch, now_us)).collect();
+            holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| self.take(hold, epoch, at_us)).collect();
         self.hold(rid, LiveHold { expires_ms: after(now_ms, lease_ms), items });
-        self.admitted(holds, epochs, now_us)
+        self.admitted(holds, epochs, at_us)
     }
 
     pub(super) fn settle(&mut self, rid: Uuid, charges: &[Charge], now_ms: i64) -> Settled {
@@ -138,14 +137,14 @@ impl DomainState {
         true
     }
 
-    pub(super) fn read(&mut self, holds: &[Hold], now_us: i64) -> Snapshot {
-        let now_ms = now_us / 1_000;
+    pub(super) fn read(&mut self, holds: &[Hold], at_us: i64) -> Snapshot {
+        let now_ms = at_us / 1_000;
         self.reap(now_ms);
         let epochs = self.epochs_of(holds);
         let reset_at = |hold: &Hold| self.epochs.get(&hold.bucket.owner_key()).map_or(0, |it| it.reset_at_ms);
         Snapshot {
             now_ms,
-            standings: self.standings(holds, &epochs, now_us),
+            standings: self.standings(holds, &epochs, at_us),
             reset_at_ms: holds.iter().map(reset_at).collect(),
             epochs,
         }
@@ -222,10 +221,10 @@ impl DomainState {
     }
 
     /// Drops what says nothing any more: buckets of periods long ended, full bursts, old tombstones.
-    pub(super) fn clean(&mut self, now_us: i64) {
-        let now_ms = now_us / 1_000;
+    pub(super) fn clean(&mut self, at_us: i64) {
+        let now_ms = at_us / 1_000;
         self.tombstones.prune(now_ms);
-        self.rates.retain(|_, tat_us| *tat_us > now_us);
+        self.rates.retain(|_, tat_us| *tat_us > at_us);
         self.buckets.retain(|_, count| {
             let ended = count.period.is_none_or(|(_, end)| end.saturating_add(ENDED_BUCKET_MS) < now_ms);
             count.held > 0 || !ended
@@ -236,9 +235,9 @@ impl DomainState {
         !self.holds.is_empty()
     }
 
-    fn admitted(&self, holds: &[Hold], epochs: Vec<u32>, now_us: i64) -> Reserved {
-        let standings = self.standings(holds, &epochs, now_us);
-        Reserved::Admitted(Admission { now_ms: now_us / 1_000, epochs, standings })
+    fn admitted(&self, holds: &[Hold], epochs: Vec<u32>, at_us: i64) -> Reserved {
+        let standings = self.standings(holds, &epochs, at_us);
+        Reserved::Admitted(Admission { now_ms: at_us / 1_000, epochs, standings })
     }
 
     fn epochs_of(&self, holds: &[Hold]) -> Vec<u32> {
@@ -246,38 +245,38 @@ impl DomainState {
         holds.iter().map(epoch).collect()
     }
 
-    fn standings(&self, holds: &[Hold], epochs: &[u32], now_us: i64) -> Vec<Standing> {
-        holds.iter().zip(epochs).map(|(hold, &epoch)| self.standing(hold, epoch, now_us)).collect()
+    fn standings(&self, holds: &[Hold], epochs: &[u32], at_us: i64) -> Vec<Standing> {
+        holds.iter().zip(epochs).map(|(hold, &epoch)| self.standing(hold, epoch, at_us)).collect()
     }
 
-    fn standing(&self, hold: &Hold, epoch: u32, now_us: i64) -> Standing {
+    fn standing(&self, hold: &Hold, epoch: u32, at_us: i64) -> Standing {
         match hold.rule {
             Rule::Rate { max, window_us } => {
                 let tat_us = self.rates.get(&hold.bucket).copied().unwrap_or(0);
-                Gcra::new(max, window_us).standing(tat_us, now_us)
+                Gcra::new(max, window_us).standing(tat_us, at_us)
             }
             Rule::Quota { max, .. } | Rule::Open { max } => {
                 let count = self.buckets.get(&(hold.bucket.clone(), bucket_epoch(hold, epoch)));
-                let (used, held) = count.map_or((0, 0), |count| (count.used, count.held));
-                Standing { used, held, max, wait_ms: 0 }
+                let numbers = count.map_or((0, 0), |count| (count.used, count.held));
+                Standing { used: numbers.0, held: numbers.1, max, wait_ms: 0 }
             }
         }
     }
 
-    fn fits(&self, hold: &Hold, epoch: u32, now_us: i64) -> bool {
+    fn fits(&self, hold: &Hold, epoch: u32, at_us: i64) -> bool {
         if let Rule::Rate { max, window_us } = hold.rule {
             let tat_us = self.rates.get(&hold.bucket).copied().unwrap_or(0);
-            return Gcra::new(max, window_us).take(tat_us, now_us, hold.amount).is_some();
+            return Gcra::new(max, window_us).take(tat_us, at_us, hold.amount).is_some();
         }
-        let Standing { used, held, max, .. } = self.standing(hold, epoch, now_us);
+        let Standing { used, held, max, .. } = self.standing(hold, epoch, at_us);
         used.saturating_add(held).saturating_add(hold.amount) <= max
     }
 
     /// Takes a hold that fits. A rate keeps no hold: it counts once and for all.
-    fn take(&mut self, hold: &Hold, epoch: u32, now_us: i64) -> Option<HeldItem> {
+    fn take(&mut self, hold: &Hold, epoch: u32, at_us: i64) -> Option<HeldItem> {
         let Rule::Rate { max, window_us } = hold.rule else { return self.put(hold, epoch) };
         let tat_us = self.rates.entry(hold.bucket.clone()).or_insert(0);
-        if let Some(next_us) = Gcra::new(max, window_us).take(*tat_us, now_us, hold.amount) {
+        if let Some(next_us) = Gcra::new(max, window_us).take(*tat_us, at_us, hold.amount) {
             *tat_us = next_us;
         }
         None

@@ -82,8 +82,8 @@ impl Counters for MemoryCounters {
     async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
         check_holds("memory", reserve.holds)?;
         let Reserve { rid, domain, holds, lease_ms } = *reserve;
-        let now_us = self.clock.now_us();
-        let reserved = self.with(domain, |state| state.reserve(rid, holds, lease_ms, now_us));
+        let at_us = self.clock.now_us();
+        let reserved = self.with(domain, |state| state.reserve(rid, holds, lease_ms, at_us));
         Ok(reserved.unwrap_or(Reserved::Cold))
     }
 
@@ -101,8 +101,8 @@ impl Counters for MemoryCounters {
     }
 
     async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
-        let now_us = self.clock.now_us();
-        Ok(self.with(domain, |state| state.read(holds, now_us)))
+        let at_us = self.clock.now_us();
+        Ok(self.with(domain, |state| state.read(holds, at_us)))
     }
 
     async fn rebuild(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError> {
@@ -149,11 +149,11 @@ impl Counters for MemoryCounters {
     async fn sweep(&self) -> Result<u64, StoreError> {
         let mut given_back = 0;
         for shard in &self.shards {
-            let now_us = self.clock.now_us();
-            let now_ms = now_us / 1_000;
+            let at_us = self.clock.now_us();
+            let now_ms = at_us / 1_000;
             lock(shard).retain(|_, state| {
                 given_back += state.reap(now_ms);
-                state.clean(now_us);
+                state.clean(at_us);
                 state.has_holds() || now_ms - state.last_used_ms < IDLE_MS
             });
             // a large sweep must not keep this worker's other tasks waiting

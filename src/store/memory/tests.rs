@@ -87,7 +87,7 @@ async fn a_bucket_is_dropped_seven_days_after_its_period() {
     let domain = Domain::user("u");
     store.rebuild(&domain, &DomainTotals::default()).await.unwrap();
     reserve(&store, &domain, &[hold(&clock, 1_000)]).await;
-    clock.advance(Duration::from_secs(7 * 86_400));
+    clock.advance(Duration::from_hours(7 * 24));
     // a request of today keeps the domain warm
     let today =
         Hold { bucket: Bucket { period: "q".into(), ..hold(&clock, 1).bucket }, ..hold(&clock, 1_000) };

@@ -46,13 +46,11 @@ impl Failure {
     /// The connection is of no more use: it is broken, or it leads to a server that no longer takes writes.
     pub fn spoils_connection(&self) -> bool {
         match self {
-            Self::Driver(error) => match error.code() {
-                Some(state) => {
-                    *state == SqlState::READ_ONLY_SQL_TRANSACTION
-                        || ["08", "57", "58", "XX"].contains(&class(state))
-                }
-                None => true,
-            },
+            Self::Driver(error) => error.code().is_none_or(|state| {
+                *state == SqlState::READ_ONLY_SQL_TRANSACTION
+                    || (*state != SqlState::QUERY_CANCELED
+                        && ["08", "57", "58", "XX"].contains(&class(state)))
+            }),
             Self::Passes(_) => true,
             Self::Stays(_) => false,
         }

@@ -28,7 +28,7 @@ const TIMELINE: &str = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1,
 /// The statement: as it is, and without the timeline.
 static INGEST: LazyLock<[String; 2]> = LazyLock::new(|| [statement(TIMELINE), statement("0::bigint")]);
 
-fn statement(timeline: &str) -> String {
+pub(super) fn statement(timeline: &str) -> String {
     let list = |each: &dyn Fn(usize, &(&str, &str)) -> String| {
         COLUMNS.iter().enumerate().map(|(at, column)| each(at, column)).collect::<Vec<_>>().join(", ")
     };

@@ -73,6 +73,16 @@ impl PostgresLedger {
         .await
     }
 
+    /// Connections that are open now, at work or not: a gauge for operators.
+    pub fn open_connections(&self) -> usize {
+        self.0.connections.open_connections()
+    }
+
+    /// Ends the connections: the last step of a graceful stop. Later calls fail.
+    pub fn close(&self) {
+        self.0.connections.close();
+    }
+
     /// Fails unless the tables are exactly those of this version: for a start that must not migrate.
     pub async fn verify_schema(&self) -> Result<(), StoreError> {
         self.run("verify_schema", Limit::Statement, async |client| schema::verify(client).await).await

@@ -79,6 +79,16 @@ impl Connections {
         Ok(Self { pool, config: target.config, tls, answer_timeout })
     }
 
+    /// Ends all connections that are not at work; the others end when they are given back.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
+    /// Connections of the pool, at work or not: for metrics.
+    pub fn open_connections(&self) -> usize {
+        self.pool.status().size
+    }
+
     /// Takes a connection from the pool.
     pub async fn lease(&self) -> Result<Lease, Failure> {
         Ok(Lease { client: Some(self.pool.get().await?), sound: false })

@@ -13,7 +13,7 @@ use crate::store::ledger::{BucketTotal, LedgerTotals, MonthUsage, OwnerEpoch, Se
 use crate::store::row::{self, UsageRow, count};
 
 // One statement sees one snapshot. The three kinds of rows are told apart by the first column.
-const LOAD: &str = "
+pub(super) const LOAD: &str = "
     SELECT 'bucket', scope, owner, limit_name, period, epoch, period_start_ms, period_end_ms, used, NULL::uuid AS id
     FROM user_usage WHERE domain = $1 AND period_end_ms > $2
     UNION ALL

@@ -44,7 +44,7 @@ pub(super) fn holds(
         };
         rows.extend([
             Value::from(kind),
-            text(index + 1),
+            count(index + 1),
             hold.bucket.key().into(),
             text(hold.amount),
             text(hold.rule.max()),
@@ -53,7 +53,7 @@ pub(super) fn holds(
         ]);
     }
     let mut args = Vec::with_capacity(4 + 2 * owners.len() + rows.len());
-    args.extend([text(shift_ms), rid.into(), text(lease_ms), text(owners.len())]);
+    args.extend([text(shift_ms), rid.into(), text(lease_ms), count(owners.len())]);
     for owner in owners {
         let guess = epoch(&owner);
         args.extend([owner.into(), text(guess)]);
@@ -87,14 +87,16 @@ pub(super) fn announcement(announcement: &Announcement) -> (Uuid, Vec<Value>) {
             ("e", *rid, 0, charged.map(ended_item).collect())
         }
     };
-    let mut args = vec![kind.into(), rid_text(rid).into(), text(lease_ms), text(items.len())];
+    let mut args = vec![kind.into(), rid_text(rid).into(), text(lease_ms), count(items.len())];
     args.extend(items.into_iter().flatten());
     (rid, args)
 }
 
 fn held_item(hold: &Hold, epoch: u32) -> Option<[Value; 6]> {
     let (field_epoch, start, end) = match hold.rule {
-        Rule::Quota { period_start_ms, period_end_ms, .. } => (epoch, text(period_start_ms), text(period_end_ms)),
+        Rule::Quota { period_start_ms, period_end_ms, .. } => {
+            (epoch, text(period_start_ms), text(period_end_ms))
+        }
         Rule::Open { .. } => (0, "".into(), "".into()),
         Rule::Rate { .. } => return None,
     };
@@ -123,6 +125,11 @@ pub(super) fn bucket_field(bucket: &Bucket, epoch: u32) -> String {
 }
 
 /// A number as text: exact whatever its size.
-pub(super) fn text(number: impl ToString) -> Value {
-    number.to_string().into()
+pub(super) fn text(number: impl Into<i128>) -> Value {
+    number.into().to_string().into()
+}
+
+/// A length as text.
+pub(super) fn count(length: usize) -> Value {
+    length.to_string().into()
 }

@@ -23,6 +23,9 @@ const PASSING: [&str; 13] = [
     "UNBLOCKED",
 ];
 
+/// How the driver says that it was redirected and may not follow.
+const REDIRECTED: &str = "Too many redirections";
+
 /// The driver's error as the room's.
 pub(super) fn fault(operation: &'static str, error: &Error) -> StoreError {
     let transient = match error.kind() {
@@ -58,17 +61,24 @@ pub(super) fn is_no_script(error: &Error) -> bool {
     first_word(error.details()) == "NOSCRIPT"
 }
 
+/// The slot is served by another node, or is on its way there.
+pub(super) fn is_slot_moving(error: &Error) -> bool {
+    let details = error.details();
+    matches!(first_word(details), "TRYAGAIN" | "MOVED" | "ASK") || details.starts_with(REDIRECTED)
+}
+
 /// The server was not reached or did not answer: what opens the breaker. A reply, of whatever kind, does not.
 pub(super) fn is_unreachable(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::IO
-            | ErrorKind::Timeout
-            | ErrorKind::Canceled
-            | ErrorKind::Routing
-            | ErrorKind::Sentinel
-            | ErrorKind::Backpressure
-    )
+    !is_slot_moving(error)
+        && matches!(
+            error.kind(),
+            ErrorKind::IO
+                | ErrorKind::Timeout
+                | ErrorKind::Canceled
+                | ErrorKind::Routing
+                | ErrorKind::Sentinel
+                | ErrorKind::Backpressure
+        )
 }
 
 fn first_word(text: &str) -> &str {

@@ -3,17 +3,20 @@
 //! It must not know what scripts do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fred::clients::WithOptions;
 use fred::error::Error;
-use fred::interfaces::{ClientLike, ClusterInterface, LuaInterface};
+use fred::interfaces::{ClientLike, ClusterInterface};
 use fred::prelude::{Client, FredResult, Value};
-use fred::types::FromValue;
+use fred::types::cluster::ClusterRouting;
 use fred::types::config::Options;
+use fred::types::{ClusterHash, CustomCommand, FromValue};
 
+use super::args::count;
 use super::breaker::Breaker;
-use super::errors::{fault, is_no_script, is_unreachable};
+use super::errors::{fault, is_no_script, is_slot_moving, is_unreachable};
 use super::process::Processes;
 use super::registry::Events;
 use super::scripts::Script;
@@ -28,6 +31,10 @@ pub(super) const OFF_PATH: Duration = Duration::from_secs(5);
 /// How often a call meets another process before it gives up. Each further one takes another fail-over in its 100 ms.
 const MAX_PROCESSES: usize = 4;
 
+/// Between two tries while a slot moves to another node.
+const SLOT_MOVING_PAUSE: Duration = Duration::from_millis(10);
+
+/// The connections of this gateway, and what is known of the processes behind them.
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) processes: Processes,
@@ -46,7 +53,9 @@ impl Link {
     ) -> Result<R, StoreError> {
         let operation = script.name();
         self.breaker.check(operation)?;
-        let attempts = self.attempts(script, deadline, keys, args);
+        let is_moving = AtomicBool::new(false);
+        let attempts = self.attempts(script, deadline, (keys, args), &is_moving);
+        // the client's own deadlines are for one command; this one is for all attempts
         match tokio::time::timeout(deadline, attempts).await {
             Ok(Ok(answer)) => {
                 self.breaker.answered();
@@ -54,8 +63,14 @@ impl Link {
             }
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => {
-                self.breaker.failed();
-                Err(StoreError::transient("redis", operation, format!("no answer in {} ms", deadline.as_millis())))
+                if !is_moving.load(Ordering::Relaxed) {
+                    self.breaker.failed();
+                }
+                Err(StoreError::transient(
+                    "redis",
+                    operation,
+                    format!("no answer in {} ms", deadline.as_millis()),
+                ))
             }
         }
     }
@@ -64,24 +79,34 @@ impl Link {
         &self,
         script: Script,
         deadline: Duration,
-        keys: Vec<String>,
-        args: Vec<Value>,
+        (keys, args): (Vec<String>, Vec<Value>),
+        is_moving: &AtomicBool,
     ) -> Result<Value, StoreError> {
         let operation = script.name();
         let key = keys.first().cloned().unwrap_or_default();
         let client = self.within(deadline);
         let mut stale = None;
-        for _ in 0..MAX_PROCESSES {
+        let mut processes = 0;
+        while processes < MAX_PROCESSES {
             let node = self.processes.node(&key);
             let known = self.processes.get(node.as_ref());
-            let process = match known.filter(|known| stale.as_ref().is_none_or(|stale| !Arc::ptr_eq(stale, known))) {
-                Some(known) => known,
-                None => self.load(node, stale.as_ref()).await?,
-            };
-            let answer: FredResult<Value> =
-                client.evalsha(process.hash(script), keys.clone(), args.clone()).await;
-            match answer {
-                Err(error) if is_no_script(&error) => stale = Some(process),
+            let process =
+                match known.filter(|known| stale.as_ref().is_none_or(|stale| !Arc::ptr_eq(stale, known))) {
+                    Some(known) => known,
+                    None => self.load(node, stale.as_ref()).await?,
+                };
+            match evaluate(&client, "EVALSHA", process.hash(script), &keys, &args).await {
+                Err(error) if is_no_script(&error) => {
+                    processes += 1;
+                    stale = Some(process);
+                }
+                // it is settled in moments; the caller's deadline ends the loop
+                Err(error) if is_slot_moving(&error) => {
+                    // no process is stale: the same one may serve the slot again
+                    stale = None;
+                    is_moving.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(SLOT_MOVING_PAUSE).await;
+                }
                 Err(error) => {
                     self.note(&error);
                     return Err(fault(operation, &error));
@@ -95,9 +120,14 @@ impl Link {
         Err(StoreError::transient("redis", operation, "the server process changes faster than scripts load"))
     }
 
-    /// The client with a deadline for each command.
+    /// The client with a deadline for each command. It must not be used for the library's own `eval` and `evalsha`, see
+    /// [`evaluate`].
     pub(super) fn within(&self, deadline: Duration) -> WithOptions<Client> {
-        self.client.with_options(&Options { timeout: Some(deadline), ..Options::default() })
+        self.client.with_options(&Options {
+            timeout: Some(deadline),
+            max_redirections: Some(0),
+            ..Options::default()
+        })
     }
 
     /// Tells the breaker about an error.
@@ -120,4 +150,21 @@ impl Link {
         }
         Ok(process)
     }
+}
+
+/// `EVALSHA` or `EVAL`. The library's own methods for these ignore deadlines and are never pipelined: each would wait for
+/// the reply to the one before.
+pub(super) async fn evaluate(
+    client: &WithOptions<Client>,
+    command: &'static str,
+    script: &str,
+    keys: &[String],
+    args: &[Value],
+) -> FredResult<Value> {
+    let slot = keys.first().map_or(0, |key| ClusterRouting::hash_key(key.as_bytes()));
+    let mut all = Vec::with_capacity(2 + keys.len() + args.len());
+    all.extend([Value::from(script), count(keys.len())]);
+    all.extend(keys.iter().map(|key| Value::from(key.as_str())));
+    all.extend_from_slice(args);
+    client.custom(CustomCommand::new_static(command, ClusterHash::Custom(slot), false), all).await
 }

@@ -28,7 +28,7 @@ use fred::prelude::Value;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use self::args::{bucket_field, domain_key, rid_text, text, tombstone_key};
+use self::args::{bucket_field, count, domain_key, rid_text, text, tombstone_key};
 use self::breaker::Breaker;
 use self::errors::fault;
 use self::link::{LOADING, Link, OFF_PATH, ON_PATH};
@@ -39,8 +39,8 @@ use self::sweep::SweepList;
 use super::counters::TOMBSTONE_MS;
 use super::memory::holds::check_holds;
 use super::{
-    Announcement, BucketTotal, Counters, CountersEvent, DomainDump, DomainTotals, OwnerEpoch, Reserve, Reserved,
-    Settled, Snapshot, StoreError,
+    Announcement, BucketTotal, Counters, CountersEvent, DomainDump, DomainTotals, OwnerEpoch, Reserve,
+    Reserved, Settled, Snapshot, StoreError,
 };
 use crate::clock::Clock;
 use crate::quota::{Charge, Domain, Hold};
@@ -203,7 +203,7 @@ impl Counters for RedisCounters {
             text(ANNOUNCE_WAIT_MS),
             text(TOMBSTONE_MS),
             self.gateways.live().into(),
-            text(totals.buckets.len()),
+            count(totals.buckets.len()),
         ];
         for total in &totals.buckets {
             args.extend([
@@ -215,7 +215,10 @@ impl Counters for RedisCounters {
             ]);
         }
         for owner in &totals.epochs {
-            args.extend([owner.owner_key.as_str().into(), format!("{}:{}", owner.epoch, owner.reset_at_ms).into()]);
+            args.extend([
+                owner.owner_key.as_str().into(),
+                format!("{}:{}", owner.epoch, owner.reset_at_ms).into(),
+            ]);
         }
         let loaded: i64 = self.link.call(Script::Rebuild, LOADING, keys, args).await?;
         Ok(loaded == 1)
@@ -282,6 +285,12 @@ impl Counters for RedisCounters {
         self.link.events.next().await
     }
 
+    async fn close(&self) {
+        if let Err(error) = Self::close(self).await {
+            tracing::debug!(%error, "the connection to Redis was not closed in order");
+        }
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         // a cluster answers for the node of one key; the gateway's own registry key is as good as any
         let alive = registry::heartbeat(&self.link, &self.gateways, "").await;
@@ -294,4 +303,3 @@ impl Drop for RedisCounters {
         self.stop_tasks();
     }
 }
-

@@ -45,7 +45,12 @@ pub(super) struct Processes {
 
 impl Processes {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, known: RwLock::default(), routing: RwLock::default(), loading: tokio::sync::Mutex::default() }
+        Self {
+            config,
+            known: RwLock::default(),
+            routing: RwLock::default(),
+            loading: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -91,7 +96,10 @@ impl Processes {
         let process = Arc::new(loaded?);
         let is_new = before.is_some_and(|before| before.run_id != process.run_id);
         if is_new {
-            tracing::warn!(run_id = process.run_id, "redis is another process now: its counters are loaded anew");
+            tracing::warn!(
+                run_id = process.run_id,
+                "redis is another process now: its counters are loaded anew"
+            );
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(node, process.clone());

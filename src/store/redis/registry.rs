@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fred::clients::SubscriberClient;
-use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
+use fred::interfaces::{ClientLike, EventInterface};
 use fred::prelude::FredResult;
 use fred::types::{ClusterHash, CustomCommand};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
-use super::link::{Link, ON_PATH};
+use super::args::text;
+use super::link::{Link, ON_PATH, evaluate};
 use super::scripts::HEARTBEAT;
 use crate::clock::Stopwatch;
 use crate::quota::Domain;
@@ -89,9 +90,9 @@ impl Gateways {
 
 /// One heartbeat: registers this gateway (an empty id only asks) and updates the view.
 pub(super) async fn heartbeat(link: &Link, gateways: &Gateways, id: &str) -> FredResult<()> {
-    let args = vec![id.to_owned(), GONE_MS.to_string()];
-    let live: Vec<String> = link.within(ON_PATH).eval(HEARTBEAT, vec![REGISTRY_KEY], args).await?;
-    gateways.heard(live);
+    let (keys, args) = ([REGISTRY_KEY.to_owned()], [id.into(), text(GONE_MS)]);
+    let live = evaluate(&link.within(ON_PATH), "EVAL", HEARTBEAT, &keys, &args).await?;
+    gateways.heard(live.convert()?);
     Ok(())
 }
 

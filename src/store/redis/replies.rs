@@ -17,7 +17,9 @@ pub(super) fn reserved(reply: &[i64], holds: &[Hold]) -> Result<Reserved, StoreE
     let wrong = || malformed("reserve", &reply);
     match *reply {
         [0] => Ok(Reserved::Cold),
-        [1, wait_ms] => Ok(Reserved::Wait(u64::try_from(wait_ms).map_err(|_| wrong())?.clamp(1, MAX_WAIT_MS))),
+        [1, wait_ms] => {
+            Ok(Reserved::Wait(u64::try_from(wait_ms).map_err(|_| wrong())?.clamp(1, MAX_WAIT_MS)))
+        }
         [2, now_ms, ref rows @ ..] => {
             let (epochs, standings) = standings(rows, holds).ok_or_else(wrong)?;
             Ok(Reserved::Admitted(Admission { now_ms, epochs, standings }))

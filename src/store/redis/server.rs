@@ -26,7 +26,8 @@ pub(super) async fn check(link: &Link) -> Result<Vec<String>, StoreError> {
     };
     let mut warnings = Vec::new();
     for node in nodes {
-        let name = node.as_ref().map_or_else(|| "redis".to_owned(), |server: &Server| format!("redis {server}"));
+        let name =
+            node.as_ref().map_or_else(|| "redis".to_owned(), |server: &Server| format!("redis {server}"));
         let client = link.processes.connect(node).await.map_err(|error| fault("check", &error))?;
         let checked = check_node(&client, &name).await;
         // the connection is done with; that it may be gone already is no fault

@@ -54,6 +54,14 @@ impl fmt::Debug for RedisSettings {
 }
 
 impl RedisSettings {
+    /// Can the URL be read? Says so before anything is tried.
+    ///
+    /// # Errors
+    /// Permanent: what is wrong with it.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.config().map(drop)
+    }
+
     /// The gateway's name in the registry: no blanks, whatever was configured.
     pub(super) fn registry_id(&self) -> String {
         encode_id(&self.gateway_id)
@@ -95,6 +103,9 @@ fn limits(connection: &mut ConnectionConfig) {
     connection.connection_timeout = CONNECT;
     connection.internal_command_timeout = INTERNAL;
     connection.max_command_attempts = COMMAND_ATTEMPTS;
+    // a redirection comes back as an error and is followed by `link`: on MOVED the library reads the map of slots anew, but
+    // when it follows ASK itself it loses count of the replies and hangs
+    connection.max_redirections = 0;
     connection.max_command_buffer_len = MAX_QUEUED;
     connection.unresponsive =
         UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: UNRESPONSIVE_CHECK };
@@ -103,7 +114,8 @@ fn limits(connection: &mut ConnectionConfig) {
 }
 
 fn custom_roots(pem: &[u8]) -> Result<TlsConfig, StoreError> {
-    let wrong = |error: &dyn fmt::Display| StoreError::permanent("redis", "connect", format!("`ca`: {error}"));
+    let wrong =
+        |error: &dyn fmt::Display| StoreError::permanent("redis", "connect", format!("`ca`: {error}"));
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| wrong(&error))?;

@@ -58,8 +58,11 @@ impl SweepList {
     /// Takes out what is due.
     fn due(&self, local_ms: i64) -> Vec<Domain> {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut due: Vec<Domain> =
-            list.iter().filter(|(_, due_ms)| **due_ms <= local_ms).map(|(domain, _)| domain.clone()).collect();
+        let mut due: Vec<Domain> = list
+            .iter()
+            .filter(|(_, due_ms)| **due_ms <= local_ms)
+            .map(|(domain, _)| domain.clone())
+            .collect();
         due.truncate(MAX_SWEPT);
         for domain in &due {
             list.remove(domain);

@@ -1,5 +1,6 @@
 //! The ledger in one SQLite file, for a gateway that stands alone. WAL and `synchronous = FULL`: what was acknowledged
-//! survives a power cut. One connection writes, one reads; both work on blocking threads.
+//! survives a power cut. One connection writes, one reads, a look at the whole ledger
+//! opens its own; all work on blocking threads.
 //!
 //! It owns the SQL. It must not know who asks, nor what a plan is.
 
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::error::{Refusal, permanent};
 use super::audit::AuditRecord;
@@ -32,6 +33,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The ledger in a SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SqliteLedger {
+    path: Arc<Path>,
     writer: Arc<Mutex<Connection>>,
     reader: Arc<Mutex<Connection>>,
 }
@@ -43,7 +45,8 @@ impl SqliteLedger {
     /// for more than 5 s (transient), or was written by a newer version of this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (writer, reader) = connections(path).map_err(|refusal| refusal.at(path))?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), reader: Arc::new(Mutex::new(reader)) })
+        let (writer, reader) = (Arc::new(Mutex::new(writer)), Arc::new(Mutex::new(reader)));
+        Ok(Self { path: path.into(), writer, reader })
     }
 
     /// Fails unless the tables are exactly those of this version: for a start that must not migrate.
@@ -70,6 +73,19 @@ impl SqliteLedger {
         work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
         on_thread(self.reader.clone(), operation, work).await
+    }
+
+    /// Reads the whole ledger on a connection of its own, so that loads need not wait for it.
+    async fn scan<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let path = self.path.clone();
+        let scan = move || {
+            reader(&path).and_then(|mut db| work(&mut db)).map_err(|refusal| refusal.during(operation))
+        };
+        tokio::task::spawn_blocking(scan).await.unwrap_or_else(|stopped| Err(permanent(operation, stopped)))
     }
 }
 
@@ -116,11 +132,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError> {
-        self.read("fold_differences", read::fold_differences).await
+        self.scan("fold_differences", read::fold_differences).await
     }
 
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
-        self.read("totals", |db| read::totals(db)).await
+        self.scan("totals", |db| read::totals(db)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -154,10 +170,14 @@ fn connections(path: &Path) -> Result<(Connection, Connection), Refusal> {
     // Nothing written so far may have needed write permission: ask for it now, not at the first message.
     writer.execute_batch("BEGIN IMMEDIATE; COMMIT;")?;
     schema::refuse_newer(&writer)?;
-    let reader = Connection::open(path)?;
+    Ok((writer, reader(path)?))
+}
+
+fn reader(path: &Path) -> Result<Connection, Refusal> {
+    let reader = Connection::open_with_flags(path, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)?;
     reader.busy_timeout(BUSY_TIMEOUT)?;
     reader.execute_batch("PRAGMA query_only = ON;")?;
-    Ok((writer, reader))
+    Ok(reader)
 }
 
 #[cfg(test)]

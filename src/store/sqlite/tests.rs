@@ -141,3 +141,24 @@ async fn a_batch_is_whole_or_not_there() {
     file.execute("DROP TRIGGER fail").await.unwrap();
     assert_eq!(file.ledger.ingest(&batch).await.unwrap().inserted, 2);
 }
+
+/// `tollgate verify` on a running gateway must not hold up its admissions.
+#[tokio::test]
+async fn a_scan_and_a_load_do_not_wait_for_each_other() {
+    let file = file().await;
+    file.ledger.ingest(&[entry("ada")]).await.unwrap();
+    let reader = file.ledger.reader.clone();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (tell, taken) = std::sync::mpsc::channel();
+    let load = std::thread::spawn(move || {
+        let _busy = reader.lock().unwrap();
+        tell.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    taken.recv().unwrap();
+    let ledger = file.ledger.clone();
+    let scan = async move { (ledger.totals().await.unwrap().rows, ledger.fold_differences().await.unwrap()) };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), scan).await.unwrap(), (1, vec![]));
+    release.send(()).unwrap();
+    load.join().unwrap();
+}

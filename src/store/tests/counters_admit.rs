@@ -10,7 +10,8 @@ fn standing(used: u64, held: u64, max: u64) -> Standing {
 
 pub(super) async fn a_first_reserve_is_admitted_with_its_numbers(env: &Env) {
     let domain = env.warm().await;
-    let (_, admission) = env.admit(&domain, &[quota("messages", 3), amount(quota("tokens", 1_000), 400)]).await;
+    let (_, admission) =
+        env.admit(&domain, &[quota("messages", 3), amount(quota("tokens", 1_000), 400)]).await;
     assert_eq!(admission.standings, [standing(0, 1, 3), standing(0, 400, 1_000)]);
     assert_eq!(admission.epochs, [0, 0]);
     let ahead_ms = admission.now_ms - crate::clock::Clock::system().now_ms();
@@ -88,7 +89,9 @@ pub(super) async fn pool_member_premium_burst_and_parallel_in_one_reserve(env: &
         .iter()
         .map(|hold| match hold.bucket.scope {
             Scope::Team => hold.clone(),
-            Scope::User => Hold { bucket: Bucket { owner: "user_2".into(), ..hold.bucket.clone() }, ..hold.clone() },
+            Scope::User => {
+                Hold { bucket: Bucket { owner: "user_2".into(), ..hold.bucket.clone() }, ..hold.clone() }
+            }
         })
         .collect();
     let (_, other) = env.admit(&domain, &others).await;

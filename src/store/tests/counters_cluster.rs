@@ -15,10 +15,10 @@ const MAX: u64 = 400;
 async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -> u64 {
     let hold = quota("messages", MAX);
     let holds = std::slice::from_ref(&hold);
-    let (mut served, mut loads) = (0, 0);
+    let (mut served, mut loads, mut last) = (0, 0, String::new());
     let watch = Stopwatch::start();
     loop {
-        assert!(watch.elapsed_ms() < 60_000, "stuck at {served}");
+        assert!(watch.elapsed_ms() < 20_000, "stuck at {served}: {last}");
         let rid = rid();
         match env.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS }).await {
             Ok(Reserved::Admitted(admission)) => {
@@ -26,7 +26,11 @@ async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -
                 meanwhile(served);
                 // a settle that finds the domain cold is in the ledger all the same
                 while let Err(error) = env.settle_once(domain, rid, holds, &admission.epochs).await {
-                    assert!(error.transient, "{error}");
+                    assert!(
+                        error.transient && watch.elapsed_ms() < 20_000,
+                        "{error} {:?}",
+                        env.counters.ping().await
+                    );
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
@@ -37,13 +41,15 @@ async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -
             Ok(Reserved::Wait(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Ok(Reserved::Cold) => {
                 loads += 1;
-                let totals = DomainTotals { buckets: vec![total(&hold, 0, served)], ..DomainTotals::default() };
+                let totals =
+                    DomainTotals { buckets: vec![total(&hold, 0, served)], ..DomainTotals::default() };
                 if env.counters.rebuild(domain, &totals).await.is_ok() {
                     let _retried_by_the_next_reserve = env.counters.announce(domain, &[]).await;
                 }
             }
             Err(error) => {
                 assert!(error.transient, "{error}");
+                last = error.to_string();
                 // it may have landed: released, as a gateway does
                 let _expires_otherwise = env.counters.settle(domain, rid, &[]).await;
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -69,10 +75,12 @@ fn owner_of(cluster: &Cluster, domain: &Domain) -> usize {
     let owns = |node: &Server| {
         let lines = node.cli(&["CLUSTER", "NODES"]);
         let me = lines.lines().find(|line| line.contains("myself,master")).map(str::to_owned);
-        me.is_some_and(|me| me.split(' ').skip(8).filter(|range| !range.starts_with('[')).any(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            (first.parse::<u16>().unwrap()..=last.parse().unwrap()).contains(&slot)
-        }))
+        me.is_some_and(|me| {
+            me.split(' ').skip(8).filter(|range| !range.starts_with('[')).any(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                (first.parse::<u16>().unwrap()..=last.parse().unwrap()).contains(&slot)
+            })
+        })
     };
     cluster.nodes.iter().position(owns).expect("some node owns the slot")
 }
@@ -108,36 +116,50 @@ async fn a_replica_promoted_under_load_admits_exactly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_moved_under_load_admits_exactly() {
-    let cluster = Cluster::start();
+    let cluster = std::sync::Arc::new(Cluster::start());
     let env = gateway(&cluster.url(), "gw").await;
     let domain = cold();
     let slot = slot(&cluster, &domain);
     let from = owner_of(&cluster, &domain);
-    let to = (0..6).find(|&node| node != from && cluster.nodes[node].cli(&["ROLE"]).contains("master")).unwrap();
+    let to =
+        (0..6).find(|&node| node != from && cluster.nodes[node].cli(&["ROLE"]).contains("master")).unwrap();
+    let mut mover = None;
+    let served = serve_all(&env, &domain, |served| {
+        if served == MAX / 4 {
+            let (cluster, slot) = (cluster.clone(), slot.clone());
+            mover = Some(std::thread::spawn(move || move_slot(&cluster, (from, to), &slot)));
+        }
+    })
+    .await;
+    mover.expect("it was begun").join().unwrap();
+    let keys = cluster.nodes[to].cli(&["CLUSTER", "COUNTKEYSINSLOT", &slot]);
+    assert!(keys.trim().parse::<u64>().unwrap() > 0);
+    assert_eq!(served, MAX);
+}
+
+/// Moves a slot as `redis-cli --cluster reshard` does, slowly.
+fn move_slot(cluster: &Cluster, (from, to): (usize, usize), slot: &str) {
+    let pause = || std::thread::sleep(Duration::from_millis(30));
     let (from, to) = (&cluster.nodes[from], &cluster.nodes[to]);
     let (from_id, to_id) = (from.cli(&["CLUSTER", "MYID"]), to.cli(&["CLUSTER", "MYID"]));
     let (from_id, to_id) = (from_id.trim(), to_id.trim());
-    let served = serve_all(&env, &domain, |served| match served {
-        100 => {
-            to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", from_id]);
-            from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", to_id]);
+    to.cli(&["CLUSTER", "SETSLOT", slot, "IMPORTING", from_id]);
+    from.cli(&["CLUSTER", "SETSLOT", slot, "MIGRATING", to_id]);
+    pause();
+    let port = to.port.to_string();
+    loop {
+        let keys = from.cli(&["CLUSTER", "GETKEYSINSLOT", slot, "20"]);
+        if keys.trim().is_empty() {
+            break;
         }
-        150 => {
-            let keys = from.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "10000"]);
-            let port = to.port.to_string();
-            let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
-            migrate.extend(keys.lines());
-            assert!(from.cli(&migrate).contains("OK"));
-        }
-        200 => {
-            for node in [to, from] {
-                assert!(node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", to_id]).contains("OK"));
-            }
-        }
-        _ => {}
-    })
-    .await;
-    assert_eq!(served, MAX);
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        migrate.extend(keys.lines());
+        assert!(from.cli(&migrate).contains("OK"));
+        pause();
+    }
+    for node in [to, from] {
+        assert!(node.cli(&["CLUSTER", "SETSLOT", slot, "NODE", to_id]).contains("OK"));
+    }
 }
 
 /// Prints the server's processor time for one reserve and its settle with four limits. The bound is ten times the

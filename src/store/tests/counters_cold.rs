@@ -112,7 +112,11 @@ pub(super) async fn announced_ends_are_added_once(env: &Env) {
     let domain = cold();
     let holds = [quota("messages", 9), pool(9)];
     let (known, unknown) = (rid(), rid());
-    let totals = DomainTotals { buckets: vec![total(&holds[0], 0, 1)], recent: vec![known], ..DomainTotals::default() };
+    let totals = DomainTotals {
+        buckets: vec![total(&holds[0], 0, 1)],
+        recent: vec![known],
+        ..DomainTotals::default()
+    };
     env.load(&domain, &totals).await;
     let news = [ended(known, &holds), ended(unknown, &holds), ended(unknown, &holds)];
     for _ in 0..2 {
@@ -190,7 +194,10 @@ pub(super) async fn repair_sets_a_quiet_bucket_in_its_epoch_only(env: &Env) {
     let domain = env.warm().await;
     let holds = [quota("messages", 9), quota("premium", 9)];
     let (rid, _) = env.admit(&domain, &holds[..1]).await;
-    assert!(!env.counters.repair(&domain, &total(&holds[0], 0, 5)).await.unwrap(), "a hold stands in the way");
+    assert!(
+        !env.counters.repair(&domain, &total(&holds[0], 0, 5)).await.unwrap(),
+        "a hold stands in the way"
+    );
     assert!(env.counters.repair(&domain, &total(&holds[1], 0, 5)).await.unwrap());
     assert!(env.counters.repair(&domain, &total(&holds[0], 1, 8)).await.unwrap());
     env.settle(&domain, rid, &holds[..1], &[0]).await;

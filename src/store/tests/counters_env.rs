@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::quota::{Bucket, Charge, Domain, Hold, Rule, Scope};
 use crate::store::{
-    Admission, BucketTotal, Counters, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserve, Reserved, Settled,
+    Admission, BucketTotal, Counters, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserve, Reserved,
+    Settled,
 };
 
 /// The lease of most holds here, milliseconds.

@@ -81,8 +81,9 @@ impl Model {
         let same = |(other, at): &&(Hold, u32)| {
             other.bucket == hold.bucket && (*at == epoch || !hold.rule.is_quota())
         };
-        let held = self.live.values().flat_map(|(_, taken)| taken).filter(same).map(|(it, _)| it.amount).sum();
-        (self.used.get(&(hold.bucket.clone(), epoch)).copied().unwrap_or(0), held)
+        let used = self.used.get(&(hold.bucket.clone(), epoch)).copied().unwrap_or(0);
+        let taken = self.live.values().flat_map(|(_, taken)| taken);
+        (used, taken.filter(same).map(|(it, _)| it.amount).sum())
     }
 }
 
@@ -94,15 +95,28 @@ fn interval_ms(hold: &Hold) -> u64 {
 #[derive(Clone, Debug)]
 enum Op {
     /// The same number is the same request: a repeat, perhaps after its end.
-    Reserve { request: usize, kind: usize },
-    Settle { request: usize, is_charged: bool },
-    Renew { request: usize },
+    Reserve {
+        request: usize,
+        kind: usize,
+    },
+    Settle {
+        request: usize,
+        is_charged: bool,
+    },
+    Renew {
+        request: usize,
+    },
     Advance,
     MonthTurn,
-    Reset { of_team: bool },
+    Reset {
+        of_team: bool,
+    },
     Sweep,
     /// Forget, load from a ledger that has the requests of `in_ledger` (a bit each), announce the others, some twice.
-    Reload { in_ledger: u16, is_reversed: bool },
+    Reload {
+        in_ledger: u16,
+        is_reversed: bool,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -149,10 +163,10 @@ impl History<'_> {
             Op::Renew { request } => {
                 let rid = self.requests[request].rid;
                 let gone = counters.renew(&self.domain, &[rid], LEASE_MS).await.unwrap();
-                let renewed = self.model.live.get_mut(&rid);
-                assert_eq!(gone.is_empty(), renewed.is_some());
-                let now_ms = self.model.now_ms;
-                renewed.into_iter().for_each(|(end_ms, _)| *end_ms = now_ms + LEASE_MS);
+                assert_eq!(gone.is_empty(), self.model.live.contains_key(&rid));
+                if let Some((end_ms, _)) = self.model.live.get_mut(&rid) {
+                    *end_ms = self.model.now_ms + LEASE_MS;
+                }
             }
             Op::Advance => {
                 self.env.advance(STEP_MS);
@@ -181,7 +195,9 @@ impl History<'_> {
             let messages = quota_in(&month, "messages", 5);
             known.holds = match kind {
                 0 => vec![messages],
-                1 => vec![messages, quota_in(&month, "premium", 2), amount(quota_in(&month, "tokens", 90), 20)],
+                1 => {
+                    vec![messages, quota_in(&month, "premium", 2), amount(quota_in(&month, "tokens", 90), 20)]
+                }
                 2 => vec![pool(7), messages, burst, open(2)],
                 _ => vec![burst, pool(7)],
             };
@@ -266,7 +282,8 @@ impl History<'_> {
     async fn compare(&mut self) {
         self.model.expire();
         let dump = self.env.dump(&self.domain).await;
-        let used: BTreeMap<_, _> = dump.buckets.into_iter().map(|it| ((it.bucket, it.epoch), it.used)).collect();
+        let used: BTreeMap<_, _> =
+            dump.buckets.into_iter().map(|it| ((it.bucket, it.epoch), it.used)).collect();
         let expected = self.model.used.clone().into_iter().filter(|(_, used)| *used > 0).collect();
         assert_eq!(used, expected);
         let mut held = BTreeMap::<(String, u32), u64>::new();
@@ -278,7 +295,10 @@ impl History<'_> {
             };
             *held.entry((hold.bucket.key(), epoch)).or_default() += hold.amount;
         }
-        assert_eq!(dump.held.into_iter().map(|(key, epoch, held)| ((key, epoch), held)).collect::<BTreeMap<_, _>>(), held);
+        assert_eq!(
+            dump.held.into_iter().map(|(key, epoch, held)| ((key, epoch), held)).collect::<BTreeMap<_, _>>(),
+            held
+        );
         let live: Vec<Uuid> = dump.holds.into_iter().map(|(rid, _)| rid).collect();
         assert_eq!(live, self.model.live.keys().copied().collect::<Vec<_>>());
     }

@@ -99,7 +99,10 @@ async fn a_restart_from_an_old_snapshot_is_cold_although_the_numbers_are_there()
     server.cli(&["SAVE"]);
     env.settle(&domain, rid, &[quota("messages", 5)], &[0]).await;
     server.restart();
-    assert!(server.cli(&["HGETALL", &format!("tg:{{{domain}}}")]).contains("messages"), "the snapshot was loaded");
+    assert!(
+        server.cli(&["HGETALL", &format!("tg:{{{domain}}}")]).contains("messages"),
+        "the snapshot was loaded"
+    );
     assert_eq!(recovered(&env, &domain).await, Reserved::Cold);
     let mut news = Vec::new();
     while let Ok(event) = tokio::time::timeout(Duration::from_secs(1), env.counters.next_event()).await {
@@ -143,9 +146,7 @@ async fn a_lost_reply_is_repeated_and_holds_once() {
     let id = rid();
     let counters = env.counters.clone();
     let (of, what) = (domain.clone(), holds.clone());
-    let call = tokio::spawn(async move {
-        counters.settle(&of, id, &charges(&what, &[0])).await
-    });
+    let call = tokio::spawn(async move { counters.settle(&of, id, &charges(&what, &[0])).await });
     let watch = Stopwatch::start();
     // the server has done it; nobody was told
     while !server.cli(&["HGETALL", &format!("tg:{{{domain}}}")]).contains("u|") {
@@ -268,8 +269,10 @@ async fn a_gateway_that_hangs_costs_two_seconds_and_one_that_left_nothing() {
 #[tokio::test]
 async fn the_servers_time_decides_not_the_gateways() {
     let server = Server::start(&[]);
-    let wrong = Clock::shifted(Duration::from_secs(7_200));
-    let late = RedisCounters::connect(RedisSettings { clock: wrong, ..settings(&server.url(), "late") }).await.unwrap();
+    let wrong = Clock::shifted(Duration::from_hours(2));
+    let late = RedisCounters::connect(RedisSettings { clock: wrong, ..settings(&server.url(), "late") })
+        .await
+        .unwrap();
     let late = Env { counters: Arc::new(late), advance: Box::new(|_| ()), _keep: Box::new(()) };
     let domain = late.warm().await;
     let holds = [quota("messages", 1)];
@@ -289,7 +292,8 @@ async fn passwords_are_needed_and_never_shown() {
         let text = format!("{shown} {error} {error:?}");
         assert!(!text.contains("canary") && !text.contains("sesame"), "{text}");
     }
-    let settings = RedisSettings { password: Some("open-sesame-7".to_owned()), ..settings(&server.url(), "gw") };
+    let settings =
+        RedisSettings { password: Some("open-sesame-7".to_owned()), ..settings(&server.url(), "gw") };
     let counters = RedisCounters::connect(settings).await.unwrap();
     assert_eq!(counters.dump(&cold()).await.unwrap(), None, "the loader's connection has the password too");
 }

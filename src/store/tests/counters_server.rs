@@ -2,7 +2,7 @@
 //! that stalls, cuts and redirects. Each ends with its value.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -80,7 +80,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(port: u16, folder: &PathBuf, args: &[String]) -> Child {
+fn spawn(port: u16, folder: &Path, args: &[String]) -> Child {
     let port = port.to_string();
     let folder_arg = folder.to_str().unwrap();
     Command::new("redis-server")

@@ -155,14 +155,15 @@ impl Writer {
             Err(error) => self.sift(&mut batch, &error).await,
         };
         let watermark = self.journal.acked_position();
+        let news = batch.positions.partition_point(|position| *position <= watermark);
+        if news < batch.entries.len() {
+            // Before the ACK: whoever waited for a flush finds that all were told.
+            (self.on_ack)(&batch.entries[news..]);
+        }
         if let Some(last) = batch.positions.last()
             && let Err(error) = self.journal.ack(*last)
         {
             tracing::warn!(%error, "an ACK is not written; after a restart the ledger is told again");
-        }
-        let news = batch.positions.partition_point(|position| *position <= watermark);
-        if news < batch.entries.len() {
-            (self.on_ack)(&batch.entries[news..]);
         }
         self.check_incarnation(ingested.incarnation);
     }

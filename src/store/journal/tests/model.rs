@@ -35,23 +35,27 @@ struct Model {
 }
 
 impl Model {
+    fn pending(&self) -> u64 {
+        (self.ended.len() - self.acked) as u64
+    }
+
     fn check(&self, journal: &Journal, recovery: Option<Recovery>) {
         if let Some(mut recovery) = recovery {
             recovery.open.sort_by_key(|open| open.entry.id);
             let mut expected = self.open.clone();
             expected.sort_by_key(|open| open.entry.id);
             assert_eq!(recovery.open, expected);
-            assert_eq!(recovery.unacked as usize, self.ended.len() - self.acked);
+            assert_eq!(recovery.unacked, self.pending());
             assert_eq!((recovery.torn_bytes, recovery.quarantined), (0, 0));
         }
         assert_eq!(read_all(journal), self.ended[self.acked..]);
-        assert_eq!(journal.pending_events() as usize, self.ended.len() - self.acked);
+        assert_eq!(journal.pending_events(), self.pending());
         assert_eq!(journal.open_requests(), self.open.len());
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_journal_knows_what_the_model_knows(ops in prop::collection::vec(op(), 1..120)) {

@@ -47,6 +47,31 @@ fn a_restart_resumes_exactly_behind_the_last_ack() {
 }
 
 #[test]
+fn the_oldest_pending_end_is_the_first_behind_the_watermark() {
+    let dir = TempDir::new();
+    let (journal, _) = open(&dir);
+    for ended_at_ms in [100, 200, 300, 400] {
+        let begun = begun();
+        journal.begin(&begun).unwrap();
+        journal.end(&Entry { ended_at_ms, ..ended(&begun) }).unwrap();
+    }
+    assert_eq!(journal.oldest_pending_ms(1_000), 900);
+    let mut reader = journal.reader();
+    let one = reader.next_batch(1, 1 << 20).unwrap()[0].0;
+    let two = reader.next_batch(1, 1 << 20).unwrap()[0].0;
+    assert_eq!(journal.oldest_pending_ms(1_000), 900, "reading ahead makes nothing younger");
+    journal.ack(one).unwrap();
+    journal.reader().next_batch(10, 1 << 20).unwrap();
+    assert_eq!(journal.oldest_pending_ms(1_000), 800);
+    journal.ack(two).unwrap();
+    reader.next_batch(10, 1 << 20).unwrap();
+    assert_eq!(journal.oldest_pending_ms(1_000), 700);
+    assert_eq!(journal.oldest_pending_ms(0), 0, "a clock that was set back gives no nonsense");
+    journal.ack(journal.last_end()).unwrap();
+    assert_eq!(journal.oldest_pending_ms(1_000), 0);
+}
+
+#[test]
 fn waiting_ends_with_the_end_that_was_waited_for() {
     let dir = TempDir::new();
     let (journal, _) = open(&dir);

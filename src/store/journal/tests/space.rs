@@ -69,6 +69,31 @@ fn wait_for_room(journal: &Journal) {
 }
 
 #[test]
+fn what_is_wasted_at_a_segments_end_is_not_promised() {
+    for text_bytes in [7_000, 9_000, 11_000, 13_000] {
+        let dir = TempDir::new();
+        let options = JournalOptions { max_bytes: 6 * MIN_SEGMENT_BYTES, ..SMALL };
+        let (journal, _) = Journal::open(&dir.journal(), options, Clock::system()).unwrap();
+        let mut open = Vec::new();
+        loop {
+            let mut entry = begun();
+            entry.request_id = "r".repeat(text_bytes);
+            match journal.begin(&entry) {
+                Ok(()) => open.push(entry),
+                Err(JournalError::Full(_)) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(open.len() >= 5, "{} of {text_bytes} bytes", open.len());
+        for entry in &open {
+            journal.end(&largest_end(entry)).unwrap();
+        }
+        assert_eq!(read_all(&journal), open.iter().map(largest_end).collect::<Vec<_>>());
+        assert!(journal.bytes() <= options.max_bytes);
+    }
+}
+
+#[test]
 fn segments_go_when_they_are_done_with_and_their_time_is_over() {
     let dir = TempDir::new();
     let clock = Clock::manual("2026-11-24T12:00:00Z".parse().unwrap());

@@ -115,6 +115,7 @@ async fn statements_are_bounded() {
     let row = entry("ada");
     let error = ledger.ingest(std::slice::from_ref(&row)).await.unwrap_err();
     assert!(error.transient && error.message.contains("statement timeout"), "{error}");
+    assert_eq!(ledger.open_connections(), 1, "it is kept");
     client.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(ledger.ingest(&[row]).await.unwrap().inserted, 1);
     assert_conserved(&server).await;

@@ -6,11 +6,14 @@
 //! folder that a killed one left behind is known.
 
 use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Stopwatch};
@@ -20,17 +23,18 @@ const SERVER_USER: &str = "postgres";
 /// `initdb` on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// `$1`: folder, `$2`: the server's programs.
+/// `$1`: folder, `$2`: the server's programs, `$3`: port.
 const KEEPER: &str = r#"
 set -e
 cd "$1"
 exec 8> keeper
 flock -n -x 8
 "$2/initdb" -D data -U tollgate -A trust -E UTF8 --locale=C --no-sync > initdb.log 2>&1
-"$2/postgres" -D data -k "$1" -h '' -c fsync=off -c max_connections=300 -c log_min_messages=warning \
+"$2/postgres" -D data -k "$1" -h 127.0.0.1 -p "$3" -c ssl=on -c ssl_cert_file="$1/server.pem" \
+    -c ssl_key_file="$1/server.key" -c fsync=off -c max_connections=300 -c log_min_messages=warning \
     -c shared_buffers=64MB -c log_lock_waits=on > server.log 2>&1 8>&- &
 server=$!
-until "$2/pg_isready" -q -h "$1" -U tollgate -d postgres; do kill -0 $server; sleep 0.05; done
+until "$2/pg_isready" -q -h "$1" -p "$3" -U tollgate -d postgres; do kill -0 $server; sleep 0.05; done
 touch ready
 idle=0
 while kill -0 $server 2> kill.log; do
@@ -62,7 +66,7 @@ impl Database {
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("host={} user=tollgate dbname={}", server().display(), self.name)
+        format!("host={} port={} user=tollgate dbname={}", server().display(), port(), self.name)
     }
 
     /// Runs statements in it.
@@ -72,13 +76,19 @@ impl Database {
 }
 
 async fn psql(database: &str, sql: &str) -> Result<(), String> {
-    let config = format!("host={} user=tollgate dbname={database}", server().display());
+    let config = format!("host={} port={} user=tollgate dbname={database}", server().display(), port());
     let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute(sql).await.map_err(|error| error.as_db_error().unwrap().message().to_owned())
 }
 
-/// The folder of the running server's socket.
+/// The running server's port, on 127.0.0.1 and in the name of its socket.
+pub(crate) fn port() -> u16 {
+    fs::read_to_string(server().join("port")).unwrap().parse().unwrap()
+}
+
+/// The folder of the running server: its socket, `ca.pem` (whose certificate for `localhost` it shows) and
+/// `other_ca.pem`.
 pub(crate) fn server() -> &'static Path {
     static SERVER: OnceLock<(PathBuf, File)> = OnceLock::new();
     &SERVER.get_or_init(start).0
@@ -114,6 +124,9 @@ fn start() -> (PathBuf, File) {
 fn start_keeper(folder: &Path) {
     fs::create_dir(folder).unwrap();
     drop(File::create(folder.join("users")).unwrap());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    fs::write(folder.join("port"), &port).unwrap();
+    write_certificates(folder);
     let programs = Command::new("pg_config").arg("--bindir").output().unwrap();
     let programs = String::from_utf8(programs.stdout).unwrap();
     let mut command = Command::new("setsid");
@@ -124,9 +137,26 @@ fn start_keeper(folder: &Path) {
         assert!(owned.success());
         command.args(["runuser", "-u", SERVER_USER, "--"]);
     }
-    command.args(["sh", "-c", KEEPER, "keeper"]).arg(folder).arg(programs.trim()).current_dir("/");
+    command.args(["sh", "-c", KEEPER, "keeper"]).arg(folder).args([programs.trim(), &port]).current_dir("/");
     let (stdin, stdout, stderr) = (Stdio::null(), Stdio::null(), Stdio::null());
     assert!(command.stdin(stdin).stdout(stdout).stderr(stderr).status().unwrap().success());
+}
+
+fn write_certificates(folder: &Path) {
+    let authority = |file: &str| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        fs::write(folder.join(file), params.self_signed(&key).unwrap().pem()).unwrap();
+        Issuer::new(params, key)
+    };
+    let (ca, _) = (authority("ca.pem"), authority("other_ca.pem"));
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+    fs::write(folder.join("server.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+    fs::set_permissions(folder.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn lock_file(path: &Path) -> File {

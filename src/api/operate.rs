@@ -1,0 +1,94 @@
+//! `GET /api/explain`, `POST /api/verify`: for administrators.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::caller::SignedIn;
+use super::error::ApiError;
+use super::usage::{limit_body, moment};
+use crate::auth::Caller;
+use crate::gate::{Difference, ExplainedLimit};
+
+/// Query of `explain`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExplainQuery {
+    user_id: String,
+    model: String,
+}
+
+/// Query of `verify`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyQuery {
+    #[serde(default)]
+    repair: bool,
+}
+
+/// Why a user may or may not send a message on a model.
+pub async fn explain(
+    State(state): State<ApiState>,
+    SignedIn(caller): SignedIn,
+    Query(query): Query<ExplainQuery>,
+) -> Result<impl IntoResponse, ApiError> {
+    administrator(&caller)?;
+    let who = state.gate.last_seen(&query.user_id).await?;
+    let found = state.gate.explain(&who, &query.model).await?;
+    let holds = found.holds.iter().map(|(id, ends)| json!({ "id": id, "leaseEndsAt": moment(*ends) }));
+    Ok(Json(json!({
+        "userId": query.user_id,
+        "model": query.model,
+        "domain": found.domain,
+        "plan": found.plan,
+        "groups": found.groups,
+        "limits": found.limits.iter().map(explained).collect::<Vec<_>>(),
+        "holds": holds.collect::<Vec<_>>(),
+        "passes": found.passes,
+        "verdict": found.verdict,
+    })))
+}
+
+/// Counters against ledger; with `repair=true` the counters are set right.
+pub async fn verify(
+    State(state): State<ApiState>,
+    SignedIn(caller): SignedIn,
+    Query(query): Query<VerifyQuery>,
+) -> Result<impl IntoResponse, ApiError> {
+    administrator(&caller)?;
+    let found = state.gate.verify(query.repair).await?;
+    Ok(Json(json!({
+        "clean": found.is_clean(),
+        "domains": found.domains,
+        "cold": found.cold,
+        "inFlight": found.in_flight,
+        "pending": found.pending,
+        "counters": found.counters.iter().map(difference).collect::<Vec<_>>(),
+        "ledger": found.ledger.iter().map(difference).collect::<Vec<_>>(),
+    })))
+}
+
+fn administrator(caller: &Caller) -> Result<(), ApiError> {
+    if caller.is_admin() { Ok(()) } else { Err(ApiError::forbidden()) }
+}
+
+fn explained(limit: &ExplainedLimit) -> Value {
+    let mut value = json!(limit_body(&limit.view));
+    value["bucket"] = json!(limit.bucket);
+    value["epoch"] = json!(limit.epoch);
+    value["ledgerUsed"] = json!(limit.ledger_used);
+    value
+}
+
+fn difference(found: &Difference) -> Value {
+    json!({
+        "domain": found.domain,
+        "bucket": found.bucket,
+        "found": found.found,
+        "expected": found.expected,
+        "repaired": found.repaired,
+    })
+}

@@ -1,0 +1,99 @@
+//! The counters lost, forgotten or out of reach: exact again afterwards, by the stated policy meanwhile.
+
+use std::time::Duration;
+
+use super::{Bench, asked, user};
+use crate::gate::{Denied, Ending, OnOutage, Permit, Who};
+use crate::store::{Counters, Outcome};
+
+async fn admit(bench: &Bench, who: &Who) -> Result<Permit, Denied> {
+    bench.gate.admit(who, asked("claude-3-opus")).await
+}
+
+fn end(mut permit: Permit) {
+    permit.answered(200);
+    permit.finish(Ending::bare(Outcome::Ok));
+}
+
+#[tokio::test]
+async fn forgotten_counters_come_back_from_ledger_and_announcements() {
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "alice", None, None);
+    for _ in 0..10 {
+        end(admit(&bench, &who).await.unwrap());
+    }
+    let open = [admit(&bench, &who).await.unwrap(), admit(&bench, &who).await.unwrap()];
+    bench.quiet().await;
+    bench.counters.forget(&who.subject.domain).await.unwrap();
+    assert_eq!(
+        bench.numbers(&who, "premium").await,
+        (10, 2),
+        "no fresh quota: used from the ledger, held from here"
+    );
+    open.into_iter().for_each(end);
+    bench.conserved(&who, "premium", 12).await;
+}
+
+#[tokio::test]
+async fn a_settle_that_comes_after_the_counters_were_lost_is_counted_once() {
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "alice", None, None);
+    let permit = admit(&bench, &who).await.unwrap();
+    bench.counters.forget(&who.subject.domain).await.unwrap();
+    end(permit);
+    bench.conserved(&who, "premium", 1).await;
+}
+
+#[tokio::test]
+async fn policy_deny_refuses_and_heals() {
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "alice", None, None);
+    let permit = admit(&bench, &who).await.unwrap();
+    bench.counters.set_down(true);
+    assert!(matches!(admit(&bench, &who).await, Err(Denied::Unavailable(_))));
+    assert!(bench.gate.is_degraded());
+    end(permit);
+    bench.counters.set_down(false);
+    bench.conserved(&who, "premium", 1).await;
+}
+
+#[tokio::test]
+async fn policy_ledger_holds_the_limit_through_the_outage_and_is_exact_after_it() {
+    let bench = Bench::new(OnOutage::Ledger).await;
+    let who = user(&bench, "alice", None, None);
+    for _ in 0..15 {
+        end(admit(&bench, &who).await.unwrap());
+    }
+    let before = admit(&bench, &who).await.unwrap();
+    bench.quiet().await;
+    bench.counters.set_down(true);
+    let mut passed = 0;
+    for _ in 0..10 {
+        if let Ok(permit) = admit(&bench, &who).await {
+            passed += 1;
+            end(permit);
+        }
+    }
+    assert_eq!(passed, 4, "15 used and 1 held leave 4 of 20");
+    end(before);
+    bench.counters.set_down(false);
+    while bench.gate.is_degraded() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.conserved(&who, "premium", 20).await;
+    assert!(matches!(admit(&bench, &who).await, Err(Denied::Refused(_))));
+}
+
+#[tokio::test]
+async fn policy_allow_lets_pass_and_records() {
+    let bench = Bench::new(OnOutage::Allow).await;
+    let who = user(&bench, "alice", None, None);
+    bench.counters.set_down(true);
+    for _ in 0..25 {
+        end(admit(&bench, &who).await.unwrap());
+    }
+    assert_eq!(bench.gate.counts().degraded.load(std::sync::atomic::Ordering::Relaxed), 25);
+    bench.counters.set_down(false);
+    bench.conserved(&who, "premium", 25).await;
+    assert!(matches!(admit(&bench, &who).await, Err(Denied::Refused(_))), "what was let pass counts");
+}

@@ -1,0 +1,20 @@
+//! The integration tests: one binary that starts real gateway processes with a stub model server behind them and asks
+//! of them what `ARCHITECTURE.md` promises. Each test is named after its promise and ends with the harness's own check
+//! that ledger, running totals, usage API and upstream agree.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on must say so at once"
+)]
+
+mod harness;
+
+mod bodies;
+mod chaos;
+mod crash;
+mod quota;
+mod race;
+mod streams;
+mod upstreams;
