@@ -149,10 +149,8 @@ impl Gateway {
                 if let Some(filter) = filter {
                     *body = body.take().map(|chunk| filter.feed(chunk)).filter(|chunk| !chunk.is_empty());
                 }
-                if end {
-                    if let Some(filter) = filter.take() {
-                        append(body, &filter.finish());
-                    }
+                if end && let Some(filter) = filter.take() {
+                    append(body, &filter.finish());
                 }
                 if let Some(rename) = rename {
                     *body = body.take().map(|chunk| rename.feed(chunk));

@@ -138,7 +138,7 @@ impl Gateway {
         let candidates = table.candidates(dialect.as_str(), model, turn);
         let mut waiting = candidates.map_err(|error| problem::of_no_upstream(&error))?.into();
         let (chosen, slot) =
-            self.fleet.take(&mut waiting, self.age.elapsed_ms()).map_err(|full| problem::of_full(&full))?;
+            self.fleet.take(&mut waiting, self.age.elapsed_ms()).map_err(problem::of_full)?;
         let model = model.to_owned();
         Ok(Attempts { chosen, model, slot, table, dialect, turn, waiting, stand_ins, tried: 1, stale: 0 })
     }

@@ -134,7 +134,9 @@ impl ProxyHttp for Gateway {
             // Pingora takes it for the client's, whose session it came from
             error.as_up();
         }
-        let unanswered = session.response_written().is_none_or(|header| header.status.is_informational());
+        // once an answer was accepted its request is gone, whether or not the client has its header yet
+        let unanswered = matches!(forward.answer, Answer::None)
+            && session.response_written().is_none_or(|header| header.status.is_informational());
         if !unanswered || *error.esource() != ErrorSource::Upstream {
             error.set_retry(false);
             return error;

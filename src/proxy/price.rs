@@ -1,7 +1,7 @@
 //! What an answer costs: the price of the model that gave it, on the day it ended.
 
 use super::Gateway;
-use crate::quota::Priced;
+use crate::quota::{Pattern, Priced};
 use crate::store::entry::Tokens;
 
 /// The label of answers by models that the configuration does not name: their names come from callers.
@@ -34,8 +34,7 @@ impl Gateway {
         let (rules, table) = (self.gate.rules(), self.upstreams.load());
         let groups = rules.policy.groups.values().flat_map(|group| &group.patterns);
         let plans = rules.policy.plans.values().flat_map(|plan| &plan.models.patterns);
-        let literal =
-            groups.chain(plans).filter(|pattern| pattern.is_literal()).map(|pattern| pattern.as_str());
+        let literal = groups.chain(plans).filter(|pattern| pattern.is_literal()).map(Pattern::as_str);
         literal.chain(table.literal_models()).any(|named| named == model)
     }
 }

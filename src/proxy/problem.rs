@@ -90,7 +90,7 @@ pub fn of_no_upstream(error: &NoUpstream) -> Refused {
 }
 
 /// Upstreams that can take no more requests at once.
-pub fn of_full(full: &Full) -> Refused {
+pub fn of_full(full: Full) -> Refused {
     let text = format!("{} Try again shortly.", sentence(&full.to_string()));
     Refused::new(Problem::new(Kind::Overloaded, text), outcome::ERROR)
 }

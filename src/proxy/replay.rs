@@ -56,7 +56,7 @@ impl Shared {
     /// The request goes out now, to an upstream that is waited for like this.
     pub fn wait_with(&self, patience: Patience) {
         self.with(|slots| {
-            let phase = slots.pace.as_ref().map_or(0, |pace| pace.next_phase());
+            let phase = slots.pace.as_ref().map_or(0, Pace::next_phase);
             slots.late = false;
             slots.pace = Some(Pace::new(patience, phase));
         });

@@ -141,10 +141,8 @@ impl Metrics {
             journal_pending: set
                 .gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
             ledger_rows: set.counter("tollgate_ledger_rows_total", "rows written to the ledger")?,
-            counter_drift: set.register(IntCounter::new(
-                "tollgate_counter_drift_total",
-                "counters that differed from the ledger",
-            )?)?,
+            counter_drift: set
+                .counter("tollgate_counter_drift_total", "counters that differed from the ledger")?,
             degraded: set
                 .counter("tollgate_degraded_admissions_total", "requests admitted without the counters")?,
             late_settles: set

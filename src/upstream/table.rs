@@ -143,7 +143,7 @@ fn order(upstreams: &mut [&Arc<UpstreamSettings>], turn: u64) {
     }
 }
 
-/// The next of a sequence of well-mixed numbers (SplitMix64; Steele, Lea, Flood 2014).
+/// The next of a sequence of well-mixed numbers (`SplitMix64`; Steele, Lea, Flood 2014).
 fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

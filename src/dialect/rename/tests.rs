@@ -134,7 +134,7 @@ proptest! {
         }
         let out = renamed(of(Dialect::OpenAi, Endpoint::ChatCompletions, false), text.as_bytes(), &lengths);
         prop_assert_eq!(&serde_json::from_slice::<Value>(&out).unwrap(), &expected);
-        let lines: String = text.lines().map(|line| format!("data: {line}\n")).collect();
+        let lines = text.lines().map(|line| format!("data: {line}\n")).collect::<Vec<_>>().concat();
         let event = format!("{lines}\n{lines}\n");
         let out = renamed(of(Dialect::OpenAi, Endpoint::ChatCompletions, true), event.as_bytes(), &lengths);
         let out = String::from_utf8(out).unwrap();
