@@ -170,7 +170,9 @@ impl Gate {
         reserve: &Reserve<'_>,
         error: &StoreError,
     ) -> Result<Verdict, Denied> {
-        self.outage.opened(error);
+        if !is_of_ledger(error) {
+            self.outage.opened(error);
+        }
         let unavailable = || {
             Denied::Unavailable(
                 "The gateway cannot check quotas at the moment. Try again shortly.".to_owned(),
@@ -281,6 +283,11 @@ impl Drop for ReserveGuard<'_> {
             self.gate.settles.push(self.domain.clone(), self.rid, Vec::new());
         }
     }
+}
+
+/// A cold domain that cannot be loaded is the ledger's outage; the counters are well.
+fn is_of_ledger(error: &StoreError) -> bool {
+    matches!(error.store, "postgres" | "sqlite" | "journal")
 }
 
 /// The charges that go with quota holds; rates and in-flight limits are not in the ledger.

@@ -128,12 +128,14 @@ impl Gate {
         if !is_charged(ending.outcome, answered) {
             entry.charges.iter_mut().for_each(|charge| charge.amount = 0);
         }
+        let charges: Vec<_> = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
+        // known here before the writer can see it, so that its acknowledgement finds it
+        self.live.ended(&domain, entry.id, charges.clone(), self.clock.now_ms());
         if let Err(error) = self.journal.end(&entry) {
             self.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");
+            self.live.acknowledged(std::slice::from_ref(&entry), self.clock.now_ms());
         }
-        let charges: Vec<_> = entry.charges.into_iter().filter(|charge| charge.amount > 0).collect();
-        self.live.ended(&domain, entry.id, charges.clone());
         self.settles.push(domain, entry.id, charges);
     }
 }

@@ -106,6 +106,12 @@ impl Gate {
 
     async fn settle(&self, settlement: Settlement) {
         let Settlement { domain, rid, charges } = settlement;
+        // first where it cannot wait: in an outage nobody shall look as if still in flight
+        if let Some(fallback) = &self.fallback
+            && let Err(error) = fallback.settle(&domain, rid, &charges).await
+        {
+            tracing::debug!(%error, "the fall-back counters did not take a settle");
+        }
         let started = Stopwatch::start();
         let mut pause = PAUSE.0;
         loop {
@@ -127,11 +133,6 @@ impl Gate {
                     pause = (pause * 2).min(PAUSE.1);
                 }
             }
-        }
-        if let Some(fallback) = &self.fallback
-            && let Err(error) = fallback.settle(&domain, rid, &charges).await
-        {
-            tracing::debug!(%error, "the fall-back counters did not take a settle");
         }
         self.live.settled(&domain, rid);
     }

@@ -38,6 +38,7 @@ use peer::Authorities;
 
 use crate::auth::Authenticator;
 use crate::clock::Stopwatch;
+use crate::config::ServerSettings;
 use crate::gate::Gate;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;
@@ -59,6 +60,22 @@ const H2_STREAM_WINDOW: u32 = 1 << 20;
 /// The same for one HTTP/2 connection.
 const H2_CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// What the configuration says about requests before they are read.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Largest request body in bytes.
+    pub max_body_bytes: u64,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Edge {
+    /// Of these settings.
+    pub fn of(server: &ServerSettings) -> Self {
+        Self { max_body_bytes: server.max_body_bytes, trusted_proxies: server.trusted_proxies.clone() }
+    }
+}
+
 /// What the proxy is built from.
 pub struct Parts {
     /// Admission.
@@ -77,10 +94,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Pages and APIs of our own: everything outside `/v1` and `/v1beta`.
     pub pages: axum::Router,
-    /// Largest request body in bytes.
-    pub max_body_bytes: u64,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds at the door. Swapped on reload.
+    pub edge: Arc<ArcSwap<Edge>>,
     /// How many workers run requests.
     pub threads: usize,
 }
@@ -98,12 +113,14 @@ pub struct Gateway {
     age: Stopwatch,
     metrics: Arc<Metrics>,
     pages: axum::Router,
-    max_body_bytes: u64,
-    trusted_proxies: Vec<IpNet>,
+    edge: Arc<ArcSwap<Edge>>,
 }
 
-/// Builds the proxy. [`serve`] runs it.
-pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
+/// The proxy that [`serve`] runs.
+pub type Proxy = HttpProxy<Gateway>;
+
+/// Builds the proxy.
+pub fn build(parts: Parts) -> Arc<Proxy> {
     let conf = ServerConf {
         threads: parts.threads,
         max_retries: ROUNDS_MAX,
@@ -121,8 +138,7 @@ pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
         age: Stopwatch::start(),
         metrics: parts.metrics,
         pages: parts.pages,
-        max_body_bytes: parts.max_body_bytes,
-        trusted_proxies: parts.trusted_proxies,
+        edge: parts.edge,
     };
     let mut proxy = http_proxy(&Arc::new(conf), gateway);
     let mut options = HttpServerOptions::default();

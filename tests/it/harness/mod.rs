@@ -20,7 +20,7 @@ use serde_json::Value;
 use tollgate::auth::{Algorithm, IssuerSettings, KeySource, Secret, TokenRequest, sign};
 use tollgate::clock::Clock;
 
-pub use books::{Books, Row, Served};
+pub use books::{Books, Served};
 pub use call::{Answer, Call, Dialect};
 pub use chaos::{ChaosProxy, Weather};
 pub use folder::Folder;
@@ -169,7 +169,7 @@ impl Rig {
             let zero = ["in_flight_requests", "holds_open", "journal_pending_events"];
             for name in zero.map(|name| format!("tollgate_{name}")) {
                 eventually(&format!("`{name}` is not 0"), async || {
-                    (gateway.metric(&name).await == 0.0).then_some(())
+                    (gateway.metric(&name).await == 0).then_some(())
                 })
                 .await;
             }
