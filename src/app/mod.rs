@@ -20,7 +20,7 @@ use crate::auth::{AuthOptions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
-use crate::proxy::{self, DoorSettings, Edge, Resolver};
+use crate::proxy::{self, DoorSettings, Resolver};
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
@@ -161,7 +161,7 @@ impl App {
         let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
         let fleet = Arc::<Fleet>::default();
         tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
-        let edge = Arc::new(ArcSwap::from_pointee(Edge::of(&self.settings.server)));
+        let edge = Arc::new(ArcSwap::from_pointee(reload::edge(&self.settings.server)));
         let admin_state = AdminState {
             gate: Arc::clone(gate),
             metrics: Arc::clone(&metrics),

@@ -38,7 +38,6 @@ use peer::Authorities;
 
 use crate::auth::Authenticator;
 use crate::clock::Stopwatch;
-use crate::config::ServerSettings;
 use crate::gate::Gate;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;
@@ -67,13 +66,6 @@ pub struct Edge {
     pub max_body_bytes: u64,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-}
-
-impl Edge {
-    /// Of these settings.
-    pub fn of(server: &ServerSettings) -> Self {
-        Self { max_body_bytes: server.max_body_bytes, trusted_proxies: server.trusted_proxies.clone() }
-    }
 }
 
 /// What the proxy is built from.
