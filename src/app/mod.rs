@@ -161,7 +161,7 @@ impl App {
         let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
         let fleet = Arc::<Fleet>::default();
         tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
-        let edge = Arc::new(ArcSwap::from_pointee(Edge::of(&self.settings.server)));
+        let edge = Arc::new(ArcSwap::from_pointee(edge(&self.settings)));
         let admin_state = AdminState {
             gate: Arc::clone(gate),
             metrics: Arc::clone(&metrics),
@@ -304,6 +304,15 @@ pub fn upstreams(settings: &Settings) -> UpstreamTable {
     UpstreamTable::new(settings.upstreams.clone())
         .with_aliases(&settings.routing.aliases)
         .with_fallbacks(&settings.routing.fallbacks)
+}
+
+/// What the settings say about requests before they are read.
+fn edge(settings: &Settings) -> Edge {
+    Edge {
+        max_body_bytes: settings.server.max_body_bytes,
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+        cors_origins: settings.server.cors_origins.clone(),
+    }
 }
 
 /// The issuers of the settings.

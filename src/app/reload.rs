@@ -99,7 +99,7 @@ impl Reload {
         self.auth.store(auth);
         self.upstreams.store(Arc::new(upstreams(&new)));
         self.prices.store(Arc::new(new.prices.clone()));
-        self.edge.store(Arc::new(Edge::of(&new.server)));
+        self.edge.store(Arc::new(edge(&new)));
         self.settings = new;
         Ok(())
     }
