@@ -14,6 +14,7 @@ mod harness;
 mod bodies;
 mod chaos;
 mod crash;
+mod faults;
 mod quota;
 mod race;
 mod streams;
