@@ -1,13 +1,12 @@
 //! What runs beside the requests: settles, announcements, renewal of leases, sweeps, and mending after an outage.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Gate;
 use crate::quota::Domain;
-use crate::store::journal::{OpenRequest, Position};
+use crate::store::journal::OpenRequest;
 use crate::store::{Entry, Outcome};
 
 /// How often expired holds are looked for.
@@ -42,11 +41,11 @@ impl Gate {
                 }
                 None => entry.charges.iter_mut().for_each(|charge| charge.amount = 0),
             }
-            let written: Result<Position, _> = self.journal.end(&entry);
-            if let Err(error) = written {
+            // known here before the writer can see it, so that its acknowledgement finds it
+            self.inherit(&entry);
+            if let Err(error) = self.journal.end(&entry) {
                 tracing::error!(%error, id = %entry.id, "the journal did not take the end of a crashed request");
             }
-            self.inherit(&entry);
             // the hold of the crashed process need not wait for its lease
             let charges = entry.charges.into_iter().filter(|charge| charge.amount > 0).collect();
             self.settles.push(Domain::from_text(&entry.domain), entry.id, charges);
@@ -56,7 +55,7 @@ impl Gate {
     /// Remembers a request that stands in the journal and not yet in the ledger.
     pub fn inherit(&self, entry: &Entry) {
         let charges = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
-        self.live.inherited(&Domain::from_text(&entry.domain), entry.id, charges);
+        self.live.inherited(&Domain::from_text(&entry.domain), entry.id, charges, self.clock.now_ms());
     }
 
     async fn run_renewals(&self) {
@@ -88,8 +87,11 @@ impl Gate {
     async fn run_sweeps(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            // also forgets what was acknowledged long ago
-            self.live.acknowledged(&[], self.clock.now_ms());
+            let now_ms = self.clock.now_ms();
+            self.live.acknowledged(&[], now_ms);
+            if self.journal.pending_events() == 0 {
+                self.live.all_acknowledged(now_ms);
+            }
             match self.counters.sweep().await {
                 Ok(expired) => _ = self.counts.expired.fetch_add(expired, Ordering::Relaxed),
                 Err(error) => tracing::debug!(%error, "expired holds were not swept"),
@@ -99,7 +101,6 @@ impl Gate {
 
     /// After an outage, and for domains whose settles were given up: forget, so that the next request loads them.
     async fn run_mending(&self) {
-        let mut spoiled: HashSet<Domain> = HashSet::new();
         for round in 0_u32.. {
             tokio::time::sleep(MEND_EVERY).await;
             if self.outage.is_open() {
@@ -111,17 +112,20 @@ impl Gate {
                 }
                 self.outage.closed();
             }
+            let mut spoiled = self.settles.take_dirty();
             spoiled.extend(self.outage.take_touched());
-            spoiled.extend(self.settles.take_dirty());
-            let mut left = HashSet::new();
-            for domain in spoiled.drain() {
+            for domain in spoiled {
                 if let Err(error) = self.counters.forget(&domain).await {
                     tracing::debug!(%error, "a domain could not be made cold");
-                    left.insert(domain);
+                    self.settles.spoil(domain);
                 }
             }
-            spoiled = left;
         }
+    }
+
+    /// Has every domain been loaded anew that had to be?
+    pub fn is_mended(&self) -> bool {
+        !self.settles.is_dirty() && !self.outage.has_touched()
     }
 
     async fn freshen_fallback(&self) {

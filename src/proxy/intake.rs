@@ -107,7 +107,7 @@ impl Gateway {
     pub(super) fn address(&self, session: &Session) -> IpAddr {
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
         let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-        client_address(peer, &session.req_header().headers, &self.trusted_proxies)
+        client_address(peer, &session.req_header().headers, &self.edge.load().trusted_proxies)
     }
 
     fn request_id(&self, headers: &HeaderMap) -> String {
@@ -129,10 +129,11 @@ impl Gateway {
             return Step::Refused(Refused::new(problem, outcome::BAD_REQUEST));
         }
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let raw = match body::read(session, self.max_body_bytes).await {
+        let max_body_bytes = self.edge.load().max_body_bytes;
+        let raw = match body::read(session, max_body_bytes).await {
             Ok(raw) => raw,
             Err(error) => {
-                return problem::of_body(&error, self.max_body_bytes).map_or(Step::Gone, Step::Refused);
+                return problem::of_body(&error, max_body_bytes).map_or(Step::Gone, Step::Refused);
             }
         };
         let ask = match scan(&route, content_type.as_deref(), &raw) {

@@ -30,6 +30,7 @@ pub use listen::{DoorSettings, serve};
 pub use peer::Resolver;
 
 use crate::auth::Authenticator;
+use crate::config::ServerSettings;
 use crate::gate::Gate;
 use crate::telemetry::Metrics;
 use crate::upstream::UpstreamTable;
@@ -46,6 +47,22 @@ const H2_STREAM_WINDOW: u32 = 1 << 20;
 /// The same for one HTTP/2 connection.
 const H2_CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// What the configuration says about requests before they are read.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Largest request body in bytes.
+    pub max_body_bytes: u64,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Edge {
+    /// Of these settings.
+    pub fn of(server: &ServerSettings) -> Self {
+        Self { max_body_bytes: server.max_body_bytes, trusted_proxies: server.trusted_proxies.clone() }
+    }
+}
+
 /// What the proxy is built from.
 pub struct Parts {
     /// Admission.
@@ -53,17 +70,15 @@ pub struct Parts {
     /// Who is calling. Swapped on reload.
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// Who serves what. Swapped on reload.
-    pub upstreams: ArcSwap<UpstreamTable>,
+    pub upstreams: Arc<ArcSwap<UpstreamTable>>,
     /// Addresses of the upstreams.
     pub resolver: Arc<Resolver>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// Pages and APIs of our own: everything outside `/v1` and `/v1beta`.
     pub pages: axum::Router,
-    /// Largest request body in bytes.
-    pub max_body_bytes: u64,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds at the door. Swapped on reload.
+    pub edge: Arc<ArcSwap<Edge>>,
     /// How many workers run requests.
     pub threads: usize,
 }
@@ -72,16 +87,18 @@ pub struct Parts {
 pub struct Gateway {
     gate: Arc<Gate>,
     auth: Arc<ArcSwap<Authenticator>>,
-    upstreams: ArcSwap<UpstreamTable>,
+    upstreams: Arc<ArcSwap<UpstreamTable>>,
     resolver: Arc<Resolver>,
     metrics: Arc<Metrics>,
     pages: axum::Router,
-    max_body_bytes: u64,
-    trusted_proxies: Vec<IpNet>,
+    edge: Arc<ArcSwap<Edge>>,
 }
 
-/// Builds the proxy. [`serve`] runs it.
-pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
+/// The proxy that [`serve`] runs.
+pub type Proxy = HttpProxy<Gateway>;
+
+/// Builds the proxy.
+pub fn build(parts: Parts) -> Arc<Proxy> {
     let conf = ServerConf {
         threads: parts.threads,
         max_retries: ATTEMPTS_MAX,
@@ -95,8 +112,7 @@ pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
         resolver: parts.resolver,
         metrics: parts.metrics,
         pages: parts.pages,
-        max_body_bytes: parts.max_body_bytes,
-        trusted_proxies: parts.trusted_proxies,
+        edge: parts.edge,
     };
     let mut proxy = http_proxy(&Arc::new(conf), gateway);
     let mut options = HttpServerOptions::default();

@@ -44,6 +44,8 @@ async fn kill_9_again_and_again_under_load_loses_and_doubles_no_completed_answer
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_unit_that_a_dead_gateway_held_is_free_within_lease_and_5_s() {
     let setup = Setup { gateways: 2, ..Setup::default() }.plan("last", 1);
+    // a machine so busy that Redis does not answer in time must not hide the hold
+    let setup = setup.change(|file| file["quota"]["on_outage"] = toml_edit::value("deny"));
     let mut rig = ServerRig::with(setup, &[]).await;
     let token = user(&rig, "alice", "last");
     let call = rig.call_at(0, Dialect::OpenAi, "gpt-4o").token(&token).header("x-stub-delay-ms", 600_000);
@@ -91,7 +93,7 @@ async fn a_gateway_stopped_beyond_its_lease_settles_late_and_charges_once() {
     let urls = [rig.gateways[1].url.as_str()];
     let load = Load::over(&rig.http, &urls, &tokens, Pace { callers: 6, pause_ms: 20, ..Pace::default() });
     eventually("the holds of the stopped gateway do not expire", async || {
-        (rig.gateways[1].metric("tollgate_holds_expired_total").await >= 6.0
+        (rig.gateways[1].metric("tollgate_holds_expired_total").await >= 6
             || stopped.elapsed_ms() > LEASE_MS + LEASE_SLACK_MS)
             .then_some(())
     })

@@ -55,7 +55,7 @@ async fn again_and_again(rig: &ServerRig, load: &Load, harm: impl Fn(u32)) -> u3
         })
         .await;
     }
-    assert!(rig.metric("tollgate_counter_rebuilds_total").await > 0.0, "nothing was loaded again");
+    assert!(rig.metric("tollgate_counter_rebuilds_total").await > 0, "nothing was loaded again");
     times
 }
 

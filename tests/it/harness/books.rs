@@ -4,7 +4,7 @@
 mod postgres;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -57,23 +57,21 @@ pub struct Books {
     /// Every request that was admitted.
     pub rows: Vec<Row>,
     totals: BTreeMap<Bucket, Total>,
+    /// The epoch that an owner of a domain is in; 0 where nothing stands.
+    epochs: BTreeMap<(String, String), u32>,
 }
 
 impl Books {
     /// Reads the ledgers of stopped gateways.
     pub fn read(ledgers: impl IntoIterator<Item = PathBuf>) -> Self {
-        let mut books = Self { rows: Vec::new(), totals: BTreeMap::new() };
+        let mut books = Self { rows: Vec::new(), totals: BTreeMap::new(), epochs: BTreeMap::new() };
         for path in ledgers {
             let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
             books.rows.extend(rows(&db));
             books.totals.extend(totals(&db));
+            books.epochs.extend(epochs(&db));
         }
         books
-    }
-
-    /// Reads one gateway's ledger.
-    pub fn of(ledger: &Path) -> Self {
-        Self::read([ledger.to_owned()])
     }
 
     /// The rows of a request id.
@@ -141,12 +139,13 @@ impl Books {
         let Some(resets_at) = limit["resetsAt"].as_str() else { return };
         let ends_ms = resets_at.parse::<Timestamp>().unwrap().as_millisecond();
         let name = limit["name"].as_str().unwrap();
-        let same = |(bucket, total): &(&Bucket, &Total)| {
-            let owner = if bucket.scope == "team" { None } else { Some(user) };
-            bucket.limit == name && total.period_end_ms == ends_ms && owner.is_none_or(|o| bucket.owner == o)
+        let is_shown = |(bucket, total): &(&Bucket, &Total)| {
+            let is_theirs = bucket.scope == "team" || bucket.owner == user;
+            let owner_key = format!("{}|{}", bucket.scope, bucket.owner);
+            let epoch = self.epochs.get(&(bucket.domain.clone(), owner_key)).copied().unwrap_or(0);
+            is_theirs && bucket.limit == name && bucket.epoch == epoch && total.period_end_ms == ends_ms
         };
-        let newest = self.totals.iter().filter(same).max_by_key(|(bucket, _)| bucket.epoch);
-        let used = newest.map_or(0, |(_, total)| total.used);
+        let used: u64 = self.totals.iter().filter(is_shown).map(|(_, total)| total.used).sum();
         let shown = (limit["used"].as_u64(), limit["held"].as_u64());
         assert_eq!(shown, (Some(used), Some(0)), "used and held of `{name}` of `{user}`: {limit}");
     }
@@ -198,6 +197,12 @@ fn totals(db: &Connection) -> BTreeMap<Bucket, Total> {
         Ok((bucket, Total { period_end_ms: row.get(6)?, used: amount(row, 7)? }))
     });
     totals.unwrap().map(Result::unwrap).collect()
+}
+
+fn epochs(db: &Connection) -> BTreeMap<(String, String), u32> {
+    let mut statement = db.prepare("SELECT domain, owner_key, epoch FROM usage_epochs").unwrap();
+    let epochs = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)));
+    epochs.unwrap().map(Result::unwrap).collect()
 }
 
 /// A column that is never negative.

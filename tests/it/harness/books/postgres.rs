@@ -8,6 +8,7 @@ const ROWS: &str = "SELECT request_id, user_id, outcome, status::bigint, message
     charges::text FROM message_logs ORDER BY admitted_at_ms, id";
 const TOTALS: &str =
     "SELECT domain, scope, owner, limit_name, period, epoch, period_end_ms, used FROM user_usage";
+const EPOCHS: &str = "SELECT domain, owner_key, epoch FROM usage_epochs";
 
 impl Books {
     /// Reads the ledger at this URL.
@@ -16,9 +17,10 @@ impl Books {
         let connection = tokio::spawn(connection);
         let rows = client.query(ROWS, &[]).await.unwrap().iter().map(row).collect();
         let totals = client.query(TOTALS, &[]).await.unwrap().iter().map(total).collect();
+        let epochs = client.query(EPOCHS, &[]).await.unwrap().iter().map(epoch).collect();
         drop(client);
         connection.await.unwrap().unwrap();
-        Self { rows, totals }
+        Self { rows, totals, epochs }
     }
 }
 
@@ -46,6 +48,10 @@ fn total(line: &Line) -> (Bucket, Total) {
         epoch: u32::try_from(line.get::<_, i64>(5)).unwrap(),
     };
     (bucket, Total { period_end_ms: line.get(6), used: amount(line, 7) })
+}
+
+fn epoch(line: &Line) -> ((String, String), u32) {
+    ((line.get(0), line.get(1)), u32::try_from(line.get::<_, i64>(2)).unwrap())
 }
 
 /// A column that is never negative.

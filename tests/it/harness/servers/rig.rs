@@ -8,7 +8,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::postgres::url;
 use super::{Cluster, Postgres, Redis};
-use crate::harness::{Books, ChaosProxy, Rig, Seen, Served, Setup, eventually};
+use crate::harness::{Books, ChaosProxy, Rig, Seen, Served, Setup};
 
 /// The shortest lease that the configuration takes, in seconds: tests wait for its end.
 const LEASE_S: u32 = 10;
@@ -67,8 +67,8 @@ impl ServerRig {
     }
 
     /// The sum of a metric over all gateways.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let mut sum = 0.0;
+    pub async fn metric(&self, name: &str) -> u64 {
+        let mut sum = 0;
         for gateway in &self.gateways {
             sum += gateway.metric(name).await;
         }
