@@ -1,5 +1,6 @@
 //! What runs beside the requests: settles, announcements, renewal of leases, sweeps, and mending after an outage.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -114,6 +115,10 @@ impl Gate {
             }
             let mut spoiled = self.settles.take_dirty();
             spoiled.extend(self.outage.take_touched());
+            if !self.can_load(&spoiled).await {
+                spoiled.into_iter().for_each(|domain| self.settles.spoil(domain));
+                continue;
+            }
             for domain in spoiled {
                 if let Err(error) = self.counters.forget(&domain).await {
                     tracing::debug!(%error, "a domain could not be made cold");
@@ -121,6 +126,13 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Does the ledger answer? While it does not, counters that may lack something are better than none: a cold domain
+    /// could not be loaded, and its users would be refused.
+    async fn can_load(&self, domains: &HashSet<Domain>) -> bool {
+        let Some(domain) = domains.iter().next() else { return true };
+        self.live.is_complete() && self.ledger.load(domain, self.now().as_millisecond()).await.is_ok()
     }
 
     /// Has every domain been loaded anew that had to be?
@@ -131,6 +143,10 @@ impl Gate {
     async fn freshen_fallback(&self) {
         let Some(fallback) = &self.fallback else { return };
         let touched = self.outage.take_touched();
+        if !self.can_load(&touched).await {
+            touched.iter().for_each(|domain| self.outage.touched(domain));
+            return;
+        }
         for domain in touched {
             if let Err(error) = fallback.forget(&domain).await {
                 tracing::debug!(%error, "a fall-back domain could not be made cold");

@@ -9,6 +9,7 @@ mod limits;
 mod month_turn;
 mod redis_down;
 mod redis_lost;
+mod soak;
 
 use tollgate::auth::TokenRequest;
 

@@ -10,8 +10,10 @@ use toml_edit::{Table, value};
 use super::user;
 use crate::harness::{Dialect, Folder, ServerRig, Setup, eventually, fault, within};
 
-/// Room for two segments of the journal, less than three.
-const DISK: &str = "size=40m";
+/// Room for one segment of the journal, not for two.
+const DISK: &str = "size=20m";
+/// A long name makes each record of the journal long as well.
+const NAME_CHARS: usize = 150;
 /// Limits of the plan: each makes the journal's records longer, so that the disk is full sooner.
 const LIMITS: usize = 30;
 
@@ -68,7 +70,7 @@ async fn a_full_disk_refuses_before_the_upstream_records_what_is_in_flight_and_h
     let setup = Setup::default().plan("wide", 1_000_000).change(many_limits);
     let setup = setup.change(move |file| file["storage"]["data_dir"] = value(&data_dir));
     let rig = ServerRig::with(setup, &[]).await;
-    let token = user(&rig, "alice", "wide");
+    let token = user(&rig, &"a".repeat(NAME_CHARS), "wide");
     let open = rig.chat(&token, "gpt-4o").stream();
     let open = open.header("x-stub-pieces", 2).header("x-stub-piece-delay-ms", 15_000);
     let id = open.id.clone();

@@ -1,6 +1,7 @@
 //! Counters that are lost while the gateways serve: flushed, deleted, restarted from an old snapshot, failed over to a
 //! replica that lacks acknowledged writes. Nobody gets fresh quota (invariant I11).
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::users;
@@ -13,6 +14,8 @@ const USERS: usize = 4;
 /// Two gateways, and load that wants more than the users have.
 async fn pressed() -> (ServerRig, Load) {
     let setup = Setup { gateways: 2, ..Setup::default() }.plan("tight", MAX);
+    // what is asked here is what lost counters give; what an outage gives is asked in `redis_down`
+    let setup = setup.change(|file| file["quota"]["on_outage"] = toml_edit::value("deny"));
     let rig = ServerRig::with(setup, &[]).await;
     let tokens = users(&rig, "user", USERS, "tight");
     let load = Load::start(&rig, &tokens, Pace { callers: 4 * USERS, pause_ms: 40, ..Pace::default() });
@@ -30,7 +33,7 @@ async fn finish(rig: ServerRig, load: Load) -> (Books, u64) {
     })
     .await;
     let seen = load.stop().await;
-    assert_eq!((seen.server_errors(), seen.broken()), (0, 0), "{}", seen.examples());
+    assert_eq!((seen.server_errors(), seen.broken()), (seen.count(503), 0), "{}", seen.examples());
     let books = rig.finish().await;
     books.check_whole(&seen);
     let mut over = 0;
@@ -74,12 +77,15 @@ async fn flushall_under_load_gives_no_fresh_quota() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn script_flush_and_deleted_domains_under_load_give_no_fresh_quota() {
     let (rig, load) = pressed().await;
+    let deleted = AtomicU32::new(0);
     let times = again_and_again(&rig, &load, |time| {
         assert_eq!(rig.redis.cli(&["SCRIPT", "FLUSH"]), "OK");
         let domain = format!("tg:{{user:user-{}}}", time as usize % USERS);
-        assert_eq!(rig.redis.cli(&["DEL", &domain]), "1", "{domain}");
+        // "0" where it is cold already
+        deleted.fetch_add(rig.redis.cli(&["DEL", &domain]).parse().unwrap(), Ordering::Relaxed);
     })
     .await;
+    assert!(deleted.into_inner() > 0, "no domain was deleted");
     let (_, over) = finish(rig, load).await;
     assert_eq!(over, 0, "fresh quota");
     fault(
