@@ -2,6 +2,7 @@
 //! Only this room and `cli` name all others.
 
 mod reload;
+mod running;
 mod stop;
 mod stores;
 
@@ -20,13 +21,14 @@ use crate::auth::{AuthOptions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
-use crate::proxy::{self, DoorSettings, Resolver};
+use crate::proxy::{self, DoorSettings, Edge, Resolver};
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
 use crate::upstream::{Fleet, UpstreamTable};
 
 use reload::Reload;
+use running::Running;
 pub use stop::Stop;
 
 /// How long streams may go on after a stop was asked for.
@@ -106,6 +108,7 @@ impl App {
     /// # Errors
     /// What makes serving impossible: a ledger that cannot be opened, keys that cannot be read.
     pub async fn run(mut self, stop: Stop) -> Result<()> {
+        let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
         let stores = stores::open(&self.settings.storage, &self.clock).await?;
         let gate = Gate::new(gate::Parts {
             counters: stores.counters,
@@ -121,6 +124,9 @@ impl App {
             tracing::warn!(%late, "serving all the same");
             inherit(&gate, &self.journal).context("the journal could not be read back")?;
         }
+        if was_killed {
+            gate.distrust(&self.leftovers.recent).await;
+        }
         let mut tasks = Tasks::default();
         tasks.spawn(Arc::clone(&gate).run());
         let draining = Arc::new(AtomicBool::new(false));
@@ -130,8 +136,10 @@ impl App {
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
-        if !gate.settled(FLUSH).await {
-            tracing::warn!("some settles are left: their holds end with their lease, the ledger has them");
+        if gate.settled(FLUSH).await && gate.is_mended() {
+            running.clear();
+        } else {
+            tracing::warn!("some settles are left: the next start loads their domains anew");
         }
         if let Err(late) = writer.flush(FLUSH).await {
             tracing::warn!(%late, "the next start takes them over");
@@ -161,7 +169,7 @@ impl App {
         let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
         let fleet = Arc::<Fleet>::default();
         tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
-        let edge = Arc::new(ArcSwap::from_pointee(reload::edge(&self.settings.server)));
+        let edge = Arc::new(ArcSwap::from_pointee(edge(&self.settings)));
         let admin_state = AdminState {
             gate: Arc::clone(gate),
             metrics: Arc::clone(&metrics),
@@ -304,6 +312,15 @@ pub fn upstreams(settings: &Settings) -> UpstreamTable {
     UpstreamTable::new(settings.upstreams.clone())
         .with_aliases(&settings.routing.aliases)
         .with_fallbacks(&settings.routing.fallbacks)
+}
+
+/// What the settings say about requests before they are read.
+fn edge(settings: &Settings) -> Edge {
+    Edge {
+        max_body_bytes: settings.server.max_body_bytes,
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+        cors_origins: settings.server.cors_origins.clone(),
+    }
 }
 
 /// The issuers of the settings.

@@ -9,10 +9,10 @@ use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{authenticator, rules, upstreams};
+use super::{authenticator, edge, rules, upstreams};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
-use crate::config::{self, ServerSettings, Settings};
+use crate::config::{self, Settings};
 use crate::gate::Gate;
 use crate::proxy::Edge;
 use crate::quota::PriceList;
@@ -99,13 +99,8 @@ impl Reload {
         self.auth.store(auth);
         self.upstreams.store(Arc::new(upstreams(&new)));
         self.prices.store(Arc::new(new.prices.clone()));
-        self.edge.store(Arc::new(edge(&new.server)));
+        self.edge.store(Arc::new(edge(&new)));
         self.settings = new;
         Ok(())
     }
-}
-
-/// What the settings say about requests before they are read.
-pub(super) fn edge(server: &ServerSettings) -> Edge {
-    Edge { max_body_bytes: server.max_body_bytes, trusted_proxies: server.trusted_proxies.clone() }
 }

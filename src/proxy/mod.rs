@@ -8,6 +8,7 @@ mod attempts;
 mod body;
 mod checks;
 mod context;
+mod cors;
 mod forward;
 mod intake;
 mod listen;
@@ -66,6 +67,8 @@ pub struct Edge {
     pub max_body_bytes: u64,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose scripts may call the gateway.
+    pub cors_origins: Vec<String>,
 }
 
 /// What the proxy is built from.

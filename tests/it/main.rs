@@ -17,6 +17,7 @@ mod clients;
 mod crash;
 mod door;
 mod failover;
+mod faults;
 mod layers;
 mod quota;
 mod race;
