@@ -2,8 +2,8 @@
 //! Owns its routes and the way from a request to an answer. It stands where a provider would stand, so it must not know
 //! the gateway: no quota, no store, no configuration.
 //!
-//! Tests steer an answer by `x-stub-*` request headers (see [`controls`]) and read back what arrived at `GET /stub/stats`
-//! (see [`tally`]).
+//! Tests steer an answer by `x-stub-*` request headers (see `stub/controls.rs`) and read back what arrived at `GET /stub/stats`
+//! (see `stub/tally.rs`).
 
 mod anthropic;
 mod controls;
