@@ -23,7 +23,7 @@ async function call(Sdk) {
 async function stream(Sdk) {
   const key = freshToken();
   const pieces = [];
-  for await (const piece of new Sdk(key).stream("hello there", { headers: { "x-stub-piece-delay-ms": "100" } })) {
+  for await (const piece of new Sdk(key).stream("hello there", { headers: { "x-stub-piece-delay-ms": "300" } })) {
     if (pieces.length === 0) {
       check((await stub()).open === 1, "the first piece came only when the stub had sent all");
     }

@@ -28,7 +28,7 @@ def call(sdk):
 def stream(sdk):
     key = fresh_token()
     pieces = []
-    for piece in sdk(key).stream(sdk.ordinary, "hello there", {"x-stub-piece-delay-ms": "100"}):
+    for piece in sdk(key).stream(sdk.ordinary, "hello there", {"x-stub-piece-delay-ms": "300"}):
         if not pieces:
             check(stub()["open"] == 1, "the first piece came only when the stub had sent all")
         pieces.append(piece)
