@@ -1,6 +1,7 @@
 //! The composition root: builds every room from the settings, runs them on one runtime, and stops them in order.
 //! Only this room and `cli` name all others.
 
+mod active;
 mod stop;
 mod stores;
 
@@ -113,10 +114,16 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let admin_state = AdminState {
             gate: Arc::clone(&gate),
+            reads: Arc::clone(&stores.reads),
             metrics: Arc::clone(&metrics),
             writer: writer.clone(),
             draining: Arc::clone(&draining),
         };
+        let active = tokio::spawn(active::keep_active_users(
+            Arc::clone(&gate),
+            Arc::clone(&stores.reads),
+            Arc::clone(&metrics),
+        ));
         let admin = tokio::spawn(serve_admin(self.admin, api::admin_router(admin_state)));
         let proxy = proxy::build(proxy::Parts {
             gate: Arc::clone(&gate),
@@ -124,7 +131,7 @@ impl App {
             upstreams: ArcSwap::from_pointee(UpstreamTable::new(self.settings.upstreams)),
             resolver,
             metrics,
-            pages: api::router(ApiState { gate: Arc::clone(&gate), auth }),
+            pages: api::router(ApiState { gate: Arc::clone(&gate), reads: stores.reads, auth }),
             max_body_bytes: self.settings.server.max_body_bytes,
             trusted_proxies: self.settings.server.trusted_proxies,
             threads: threads(),
@@ -142,7 +149,7 @@ impl App {
         }
         gate.close().await;
         writer_stop.send_replace(true);
-        for task in [upkeep, keys, names, admin] {
+        for task in [upkeep, keys, names, admin, active] {
             task.abort();
         }
         writer_task.await.context("the writer's task broke off")?;

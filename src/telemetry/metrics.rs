@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// The values of the label `outcome`.
@@ -27,6 +27,11 @@ pub mod outcome {
     pub const BAD_REQUEST: &str = "bad_request";
     /// The gateway failed.
     pub const ERROR: &str = "error";
+
+    /// Was the request refused by a rule: quota, rate, credential or model?
+    pub fn is_refusal(outcome: &str) -> bool {
+        matches!(outcome, REFUSED_QUOTA | REFUSED_RATE | REFUSED_AUTH | REFUSED_MODEL)
+    }
 }
 
 /// Brings a counter to a total that is counted elsewhere. Counters never go back.
@@ -76,6 +81,9 @@ pub struct Metrics {
     pub late_settles: IntCounter,
     /// Domains loaded from the ledger.
     pub rebuilds: IntCounter,
+    /// Reads that the replica did not answer.
+    pub replica_failures: IntCounter,
+    active_users: IntGaugeVec,
     config_reloads: IntCounterVec,
 }
 
@@ -138,6 +146,12 @@ impl Metrics {
             late_settles: set
                 .counter("tollgate_late_settles_total", "settles that came after their lease had ended")?,
             rebuilds: set.counter("tollgate_counter_rebuilds_total", "domains loaded from the ledger")?,
+            replica_failures: set
+                .counter("tollgate_replica_failures_total", "reads that the replica did not answer")?,
+            active_users: set.register(IntGaugeVec::new(
+                Opts::new("tollgate_active_users", "signed-in users who sent a message, by window"),
+                &["window"],
+            )?)?,
             config_reloads: set.counters(
                 "tollgate_config_reloads_total",
                 "configuration reloads by result",
@@ -177,6 +191,13 @@ impl Metrics {
         }
         #[expect(clippy::cast_precision_loss, reason = "a metric in dollars; the ledger keeps the integer")]
         self.cost_usd.inc_by(cost_micro_usd as f64 / 1e6);
+    }
+
+    /// Users who sent a message today, in the last 7 and in the last 30 days.
+    pub fn active_users(&self, [day, week, month]: [u64; 3]) {
+        for (window, users) in [("day", day), ("week", week), ("month", month)] {
+            self.active_users.with_label_values(&[window]).set(i64::try_from(users).unwrap_or(i64::MAX));
+        }
     }
 
     /// A reload of the configuration: `ok` or `refused`.
