@@ -15,13 +15,15 @@ const DEPTH_MAX = 6;
 
 // ---------------------------------------------------------------- formats
 
-const count = new Intl.NumberFormat("en");
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const dollars = new Intl.NumberFormat("en", { style: "currency", currency: "USD", maximumFractionDigits: 2 });
-const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
-const dayShort = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
-const dayLong = new Intl.DateTimeFormat("en", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-const moment = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+/** The page speaks English; its dates and numbers are written as the reader's English does. */
+const LOCALE = navigator.languages.find((tag) => /^en\b/i.test(tag)) ?? "en";
+const count = new Intl.NumberFormat(LOCALE);
+const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
+const dollars = new Intl.NumberFormat(LOCALE, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: 2 });
+const percent = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 1 });
+const dayShort = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", timeZone: "UTC" });
+const dayLong = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const moment = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
 
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : 0);
 /** A date that the API gave ("2026-11-24"), or its own text when it is none. */
@@ -127,11 +129,11 @@ async function fill(holder, what, load) {
 
 // ---------------------------------------------------------------- charts
 
-/** The smallest "round" number (1, 2, 2.5, 5 × 10ⁿ) that is not below `value`. */
+/** The smallest "round" number that is not below `value`: the top of a scale. */
 function roundUp(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value * (1 - 1e-9));
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value * (1 - 1e-9));
 }
 
 /**
@@ -187,9 +189,12 @@ function draw(width, top, days, series) {
   const step = inner.width / days.length;
   const y = (value) => CHART.top + inner.height * (1 - value / top);
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const axis = series[0].axis ?? short;
   for (const share of [0, 0.5, 1]) {
+    // There is no half a message.
+    if (axis === short && !Number.isInteger(top * share)) continue;
     root.append(svg("line", { class: share === 0 ? "base" : "grid", x1: left, x2: width - right, y1: y(top * share), y2: y(top * share) }));
-    root.append(svg("text", { x: left - 8, y: y(top * share) + 4, "text-anchor": "end" }, series[0].axis ? series[0].axis.format(top * share) : short.format(top * share)));
+    root.append(svg("text", { x: left - 8, y: y(top * share) + 4, "text-anchor": "end" }, axis.format(top * share)));
   }
   const here = svg("rect", { class: "here", y: CHART.top, width: step, height: inner.height, visibility: "hidden" });
   root.append(here);
@@ -280,18 +285,27 @@ function tableCard(title, columns, rows, none) {
   return element;
 }
 
+/** "resetsAt" → "resets at". */
+const spaced = (name) => name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replaceAll("_", " ").toLowerCase();
+
+/** Objects of one kind as a table: a column for each name that any of them has. */
+function listOf(items) {
+  const names = [...new Set(items.flatMap(Object.keys))];
+  return table("List", names.map((name) => ({ name: spaced(name), of: (row) => row[name], cell: (row) => facts(row[name], DEPTH_MAX - 1) })), items);
+}
+
 /** Any JSON as facts: what the gateway explains may grow without this page. */
 function facts(value, depth = 0) {
   if (value === null || value === undefined || value === "") return document.createTextNode("–");
   if (typeof value !== "object") return document.createTextNode(typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? count.format(value) : value);
   if (depth >= DEPTH_MAX) return make("code", { text: JSON.stringify(value) });
   const entries = Array.isArray(value) ? value.map((item, index) => [String(index + 1), item]) : Object.entries(value);
-  if (entries.length === 0) return document.createTextNode("none");
+  if (entries.length === 0) return document.createTextNode("–");
   if (entries.every(([, item]) => typeof item !== "object") && Array.isArray(value)) return document.createTextNode(value.map(String).join(", "));
+  if (Array.isArray(value) && value.every((item) => item !== null && typeof item === "object" && !Array.isArray(item))) return listOf(value);
   const list = make("dl", { class: "facts" });
   for (const [name, item] of entries) {
-    const title = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replaceAll("_", " ").toLowerCase();
-    list.append(make("dt", { text: title }), make("dd", {}, facts(item, depth + 1)));
+    list.append(make("dt", { text: spaced(name) }), make("dd", {}, facts(item, depth + 1)));
   }
   return list;
 }
@@ -409,7 +423,7 @@ async function showUser(id) {
     return;
   }
   rememberUsers([id]);
-  const usage = make("usage-dashboard", { "user-id": id, theme, locale: "en" });
+  const usage = make("usage-dashboard", { "user-id": id, theme, locale: LOCALE });
   usage.token = token;
   const log = make("div", { class: "full" });
   holder.append(wide(usage), explainCard(id, usage), manageCard(id), log);
@@ -437,17 +451,19 @@ function explainCard(id, usage) {
     event.preventDefault();
     void fill(result, "explanations", async () => {
       const body = await call("/api/explain", { userId: id, model: input.value.trim() });
-      const verdict = body.wouldPass ?? body.allowed;
-      const lead = typeof verdict === "boolean" ? make("p", { class: "verdict", text: verdict ? "The next message would pass." : "The next message would be refused." }) : null;
-      return [lead, facts(body)];
+      const { passes, verdict, ...rest } = body;
+      const sentence = passes ? "The next message would pass." : "The next message would be refused.";
+      const lead = typeof passes === "boolean" ? [make("p", { class: "verdict", text: sentence })] : [];
+      if (!passes && verdict) lead.push(make("p", { text: String(verdict) }));
+      return [...lead, facts(rest)];
     });
   });
-  return card("Would the next message pass?", make("div", { class: "stack" }, form, result));
+  return wide(card("Would the next message pass?", make("div", { class: "stack" }, form, result)));
 }
 
 function manageCard(id) {
   const reset = button("Reset usage…", () => openReset(id), { class: "danger" });
-  return card("Reset", make("div", { class: "stack" }, make("p", { class: "muted", text: "Lets the counters of the running periods begin anew. The ledger keeps every message." }), make("div", {}, reset)));
+  return wide(card("Reset", make("div", { class: "stack" }, make("p", { class: "muted", text: "Lets the counters of the running periods begin anew. The ledger keeps every message." }), make("div", {}, reset))));
 }
 
 function openReset(id) {

@@ -15,13 +15,13 @@ const STRINGS = {
     title: "Usage · tollgate", heading: "Your usage", signIn: "Sign in", token: "Token", show: "Show my usage", signOut: "Sign out",
     help: "Paste your token. It stays in this tab and is forgotten when the tab is closed.",
     refused: "This token is not valid or has expired.",
-    themes: { auto: "Theme: automatic", light: "Theme: light", dark: "Theme: dark" },
+    themes: { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" },
   },
   de: {
     title: "Nutzung · tollgate", heading: "Ihre Nutzung", signIn: "Anmelden", token: "Token", show: "Nutzung zeigen", signOut: "Abmelden",
     help: "Token einfügen. Es bleibt in diesem Tab und wird vergessen, wenn der Tab geschlossen wird.",
     refused: "Dieses Token ist ungültig oder abgelaufen.",
-    themes: { auto: "Design: automatisch", light: "Design: hell", dark: "Design: dunkel" },
+    themes: { auto: "Design: auto", light: "Design: hell", dark: "Design: dunkel" },
   },
 };
 

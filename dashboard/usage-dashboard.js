@@ -188,10 +188,11 @@ function phrasebook(tag) {
     ...words,
     language: STRINGS[language] ? language : "en",
     number: new Intl.NumberFormat(format),
-    money: new Intl.NumberFormat(format, { style: "currency", currency: "USD", maximumFractionDigits: 4 }),
+    money: new Intl.NumberFormat(format, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: 4 }),
     percent: new Intl.NumberFormat(format, { style: "percent" }),
     relative: new Intl.RelativeTimeFormat(format, { numeric: "auto" }),
     moment: dates({ weekday: "short", day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" }),
+    momentShort: dates({ day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" }),
     day: dates({ day: "numeric", month: "long" }),
     clock: dates({ hour: "2-digit", minute: "2-digit" }),
     clockSeconds: dates({ hour: "2-digit", minute: "2-digit", second: "2-digit" }),
@@ -256,7 +257,7 @@ button[aria-disabled="true"] { cursor: progress; color: var(--_muted); }
 .fill { background: var(--_level); inline-size: 0; transition: inline-size .4s ease, background-color .4s ease; }
 .hold { inline-size: 0; transition: inline-size .4s ease; background: repeating-linear-gradient(135deg, var(--_level) 0 3px, var(--_track) 3px 6px); }
 .word { color: var(--_level); font-weight: 650; font-size: .875rem; }
-.chips { display: flex; flex-wrap: wrap; gap: 6px; }
+.chips { display: flex; flex-wrap: wrap; gap: 6px; margin-block-start: 6px; }
 .chip { border: 1px solid var(--_border); border-radius: 999px; padding: 1px 10px; font: .8125rem/1.6 var(--usage-font-mono, ui-monospace, monospace); }
 .chart { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: clamp(4px, 2vw, 14px); align-items: end; max-inline-size: 40rem; }
 .month { text-align: center; font-size: .8125rem; line-height: 1.4; }
@@ -517,7 +518,8 @@ function time(words, atMs, format = words.moment) {
 /** What a limit counts, in small print under its name. */
 function smallPrint(words, limit) {
   const parts = [];
-  if (limit.meter !== "messages" && limit.meter !== limit.name) parts.push(words.meters[limit.meter] ?? String(limit.meter));
+  // A name that says what is counted needs no second word for it.
+  if (limit.meter !== "messages" && !words.names[limit.name]) parts.push(words.meters[limit.meter] ?? String(limit.meter));
   if (limit.per) parts.push(words.per[limit.per] ?? String(limit.per));
   if (limit.scope === "team") parts.push(words.shared);
   if (limit.scope === "key") parts.push(words.perKey);
@@ -570,7 +572,7 @@ class LimitCard {
   #times(words, limit, lastResetMs, nowMs) {
     this.reset.hidden = limit.resetsAtMs === null || limit.max === 0;
     if (!this.reset.hidden) {
-      const when = `${words.moment.format(limit.resetsAtMs)} (${relative(words, limit.resetsAtMs - nowMs)})`;
+      const when = `${words.momentShort.format(limit.resetsAtMs)} (${relative(words, limit.resetsAtMs - nowMs).replaceAll(" ", "\u00a0")})`;
       say(this.reset, words.resets(when));
     }
     const pace = forecast(limit, lastResetMs, nowMs);
@@ -910,6 +912,8 @@ export class UsageDashboardElement extends Base {
       if (this.#lastEventId !== "") headers["Last-Event-ID"] = this.#lastEventId;
       const answer = await get(this.#url("/api/usage/stream"), await this.#credential(), ends, headers);
       if (!/^text\/event-stream\b/i.test(answer.headers.get("content-type") ?? "")) return "unsupported";
+      // Said on opening: a stream that resumes where nothing has changed sends no event.
+      this.#setLive("stream");
       await this.#read(answer, signal, alive);
     } catch (error) {
       if (hide.signal.aborted && !signal.aborted) return "hidden";
@@ -937,7 +941,6 @@ export class UsageDashboardElement extends Base {
       // Other kinds of events may join this stream later.
       if (!looksLikeUsage(usage)) return;
       this.#streamEvents += 1;
-      this.#live = "stream";
       this.#take(usage);
     });
     const reader = answer.body.getReader();
@@ -971,6 +974,8 @@ export class UsageDashboardElement extends Base {
   #fail(error) {
     const failure = error instanceof LoadError ? error : new LoadError("unexpected");
     this.#failure = failure;
+    // The next stream shall send the whole figures, not only what changes.
+    this.#lastEventId = "";
     this.#state = failure.kind === "signed-out" ? "signed-out" : "error";
     this.#live = "off";
     if (this.#state === "signed-out") this.#usage = this.#history = null;
@@ -994,13 +999,13 @@ export class UsageDashboardElement extends Base {
     clearTimeout(this.#timer);
     if (!this.#life) return;
     const { signal } = this.#life;
+    const resets = (this.#usage?.limits ?? []).map((limit) => moment(limit.resetsAt)).filter((at) => at !== null);
     const nowMs = Date.now();
-    const resets = (this.#usage?.limits ?? []).map((limit) => moment(limit.resetsAt)).filter((at) => at !== null && at > nowMs);
-    const nextMs = Math.min(TICK_MS, ...resets.map((at) => at - nowMs + AFTER_RESET_MS));
+    const nextMs = Math.min(TICK_MS, ...resets.filter((at) => at > nowMs).map((at) => at - nowMs + AFTER_RESET_MS));
     this.#timer = setTimeout(() => {
       if (signal.aborted) return;
-      const wasReset = resets.some((at) => at <= Date.now());
-      if (wasReset && !document.hidden) void this.#load(signal);
+      // Also when the last answer still spoke of a reset that is past: the gateway's clock may be behind.
+      if (!document.hidden && resets.some((at) => at <= Date.now())) void this.#load(signal);
       this.#render();
       this.#tick();
     }, nextMs);

@@ -7,15 +7,19 @@ mod audit;
 mod caller;
 mod error;
 mod operate;
+mod pages;
+mod stream;
 mod usage;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::routing::{get, post};
 
 pub use admin::{AdminState, router as admin_router};
+pub use stream::OpenStreams;
 
 use crate::auth::Authenticator;
 use crate::gate::Gate;
@@ -30,6 +34,10 @@ pub struct ApiState {
     pub reads: Arc<Reads>,
     /// Who is calling.
     pub auth: Arc<ArcSwap<Authenticator>>,
+    /// True while the gateway stops.
+    pub draining: Arc<AtomicBool>,
+    /// Usage streams that are open.
+    pub streams: OpenStreams,
 }
 
 /// Everything that is served to clients outside `/v1` and `/v1beta`.
@@ -39,9 +47,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/usage/history", get(usage::history))
         .route("/api/analytics", get(analytics::read))
         .route("/api/audit", get(audit::read))
+        .route("/api/usage/stream", get(stream::stream))
         .route("/api/explain", get(operate::explain))
         .route("/api/verify", post(operate::verify))
         .route("/api/openapi.json", get(openapi))
+        .merge(pages::router())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state)

@@ -153,6 +153,11 @@ async fn subject(state: &ApiState, caller: &Caller, asked: Option<&str>) -> Resu
     }
 }
 
+/// The usage object as text, for the stream.
+pub fn usage_json(state: &ApiState, user_id: String, who: &Who, view: &UsageView) -> String {
+    json!(body(state, user_id, who, view)).to_string()
+}
+
 fn body(state: &ApiState, user_id: String, who: &Who, view: &UsageView) -> UsageBody {
     let rules = state.gate.rules();
     let premium =

@@ -2,11 +2,12 @@
 //! Only this room and `cli` name all others.
 
 mod active;
+mod reload;
 mod stop;
 mod stores;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,17 +16,19 @@ use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::api::{self, AdminState, ApiState};
+use crate::api::{self, AdminState, ApiState, OpenStreams};
 use crate::auth::{AuthOptions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
-use crate::proxy::{self, DoorSettings, Resolver};
+use crate::proxy::{self, DoorSettings, Edge, Resolver};
 use crate::store::journal::{Journal, JournalOptions};
+use crate::store::replica::Reads;
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
+use crate::upstream::{Fleet, UpstreamTable};
 
+use reload::Reload;
 pub use stop::Stop;
 
 /// How long streams may go on after a stop was asked for.
@@ -52,6 +55,7 @@ pub struct App {
     leftovers: crate::store::journal::Recovery,
     clock: Clock,
     grace: Duration,
+    reload_from: Option<PathBuf>,
 }
 
 impl App {
@@ -66,7 +70,16 @@ impl App {
         make_data_dir(data_dir)?;
         let options = JournalOptions::default();
         let (journal, leftovers) = Journal::open(&data_dir.join("journal"), options, clock.clone())?;
-        Ok(Self { settings, clients, admin, journal: Arc::new(journal), leftovers, clock, grace: GRACE })
+        Ok(Self {
+            settings,
+            clients,
+            admin,
+            journal: Arc::new(journal),
+            leftovers,
+            clock,
+            grace: GRACE,
+            reload_from: None,
+        })
     }
 
     /// The bound addresses: clients, admin.
@@ -83,12 +96,18 @@ impl App {
         Self { grace, ..self }
     }
 
+    /// Takes changes of this file over while running.
+    #[must_use]
+    pub fn with_reload(self, path: PathBuf) -> Self {
+        Self { reload_from: Some(path), ..self }
+    }
+
     /// Serves until `stop` is asked for, then stops in order: no new connection, streams to their end (at most the
     /// grace time), settles, journal to ledger.
     ///
     /// # Errors
     /// What makes serving impossible: a ledger that cannot be opened, keys that cannot be read.
-    pub async fn run(self, stop: Stop) -> Result<()> {
+    pub async fn run(mut self, stop: Stop) -> Result<()> {
         let stores = stores::open(&self.settings.storage, &self.clock).await?;
         let gate = Gate::new(gate::Parts {
             counters: stores.counters,
@@ -99,47 +118,19 @@ impl App {
             clock: self.clock.clone(),
         });
         let (writer, writer_stop, writer_task) = self.start_writer(&gate, &stores.ledger);
-        gate.end_crashed(self.leftovers.open);
+        gate.end_crashed(std::mem::take(&mut self.leftovers.open));
         if let Err(late) = writer.flush(CATCH_UP).await {
             tracing::warn!(%late, "serving all the same");
             inherit(&gate, &self.journal).context("the journal could not be read back")?;
         }
-        let upkeep = tokio::spawn(Arc::clone(&gate).run());
-        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
-        let auth = authenticator(&self.settings, &self.clock)?;
-        let keys = tokio::spawn(auth.keep_fresh());
-        let auth = Arc::new(ArcSwap::new(auth));
-        let resolver = Arc::new(Resolver::default());
-        let names = tokio::spawn(Arc::clone(&resolver).keep_fresh());
+        let mut tasks = Tasks::default();
+        tasks.spawn(Arc::clone(&gate).run());
         let draining = Arc::new(AtomicBool::new(false));
-        let admin_state = AdminState {
-            gate: Arc::clone(&gate),
-            reads: Arc::clone(&stores.reads),
-            metrics: Arc::clone(&metrics),
-            writer: writer.clone(),
-            draining: Arc::clone(&draining),
-        };
-        let active = tokio::spawn(active::keep_active_users(
-            Arc::clone(&gate),
-            Arc::clone(&stores.reads),
-            Arc::clone(&metrics),
-        ));
-        let admin = tokio::spawn(serve_admin(self.admin, api::admin_router(admin_state)));
-        let proxy = proxy::build(proxy::Parts {
-            gate: Arc::clone(&gate),
-            auth: Arc::clone(&auth),
-            upstreams: ArcSwap::from_pointee(UpstreamTable::new(self.settings.upstreams)),
-            resolver,
-            metrics,
-            pages: api::router(ApiState { gate: Arc::clone(&gate), reads: stores.reads, auth }),
-            max_body_bytes: self.settings.server.max_body_bytes,
-            trusted_proxies: self.settings.server.trusted_proxies,
-            threads: threads(),
-        });
-        let address = self.clients.local_addr()?;
-        tracing::info!(%address, "serving");
         let shutdown = stop.watch(Arc::clone(&draining));
-        let left = proxy::serve(self.clients, proxy, DoorSettings::default(), shutdown, self.grace).await?;
+        let grace = self.grace;
+        let (clients, proxy) = self.open_doors(&gate, stores.reads, &writer, &draining, &mut tasks)?;
+        tracing::info!(address = %clients.local_addr()?, "serving");
+        let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
         if !gate.settled(FLUSH).await {
             tracing::warn!("some settles are left: their holds end with their lease, the ledger has them");
@@ -149,12 +140,74 @@ impl App {
         }
         gate.close().await;
         writer_stop.send_replace(true);
-        for task in [upkeep, keys, names, admin, active] {
-            task.abort();
-        }
         writer_task.await.context("the writer's task broke off")?;
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// The admin listener, and the proxy for the clients' listener.
+    fn open_doors(
+        self,
+        gate: &Arc<Gate>,
+        reads: Arc<Reads>,
+        writer: &WriterHandle,
+        draining: &Arc<AtomicBool>,
+        tasks: &mut Tasks,
+    ) -> Result<(TcpListener, Arc<proxy::Proxy>)> {
+        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        let auth = authenticator(&self.settings, &self.clock)?;
+        tasks.spawn(auth.keep_fresh());
+        let auth = Arc::new(ArcSwap::new(auth));
+        let resolver = Arc::new(Resolver::default());
+        tasks.spawn(Arc::clone(&resolver).keep_fresh());
+        let upstreams = Arc::new(ArcSwap::from_pointee(upstreams(&self.settings)));
+        let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
+        let fleet = Arc::<Fleet>::default();
+        tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
+        let edge = Arc::new(ArcSwap::from_pointee(edge(&self.settings)));
+        tasks.spawn(active::keep_active_users(Arc::clone(gate), Arc::clone(&reads), Arc::clone(&metrics)));
+        let admin_state = AdminState {
+            gate: Arc::clone(gate),
+            reads: Arc::clone(&reads),
+            metrics: Arc::clone(&metrics),
+            writer: writer.clone(),
+            draining: Arc::clone(draining),
+        };
+        tasks.spawn(serve_admin(self.admin, api::admin_router(admin_state)));
+        if let Some(path) = self.reload_from {
+            let reload = Reload {
+                path,
+                settings: self.settings,
+                gate: Arc::clone(gate),
+                auth: Arc::clone(&auth),
+                upstreams: Arc::clone(&upstreams),
+                prices: Arc::clone(&prices),
+                edge: Arc::clone(&edge),
+                metrics: Arc::clone(&metrics),
+                clock: self.clock,
+            };
+            tasks.spawn(reload.run());
+        }
+        let api = ApiState {
+            gate: Arc::clone(gate),
+            reads,
+            auth: Arc::clone(&auth),
+            draining: Arc::clone(draining),
+            streams: OpenStreams::default(),
+        };
+        let parts = proxy::Parts {
+            gate: Arc::clone(gate),
+            auth,
+            upstreams,
+            fleet,
+            prices,
+            resolver,
+            metrics,
+            pages: api::router(api),
+            edge,
+            threads: threads(),
+        };
+        Ok((self.clients, proxy::build(parts)))
     }
 
     fn start_writer(
@@ -169,6 +222,24 @@ impl App {
         let handle = writer.handle();
         let (stop, stopped) = watch::channel(false);
         (handle, stop, tokio::spawn(writer.run(stopped)))
+    }
+}
+
+/// Tasks that end with the gateway.
+#[derive(Default)]
+struct Tasks(Vec<tokio::task::JoinHandle<()>>);
+
+impl Tasks {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.push(tokio::spawn(task));
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
     }
 }
 
@@ -231,6 +302,22 @@ pub fn rules(settings: &Settings) -> Rules {
             OutageSetting::Deny => OnOutage::Deny,
             OutageSetting::Allow => OnOutage::Allow,
         },
+    }
+}
+
+/// The upstreams of the settings, with aliases and fallbacks.
+pub fn upstreams(settings: &Settings) -> UpstreamTable {
+    UpstreamTable::new(settings.upstreams.clone())
+        .with_aliases(&settings.routing.aliases)
+        .with_fallbacks(&settings.routing.fallbacks)
+}
+
+/// What the settings say about requests before they are read.
+fn edge(settings: &Settings) -> Edge {
+    Edge {
+        max_body_bytes: settings.server.max_body_bytes,
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+        cors_origins: settings.server.cors_origins.clone(),
     }
 }
 

@@ -26,6 +26,6 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let settings = args.config.load()?;
     telemetry::init_log();
     let clock = args.clock_shift.map_or_else(Clock::system, Clock::shifted);
-    let app = App::new(settings, clock)?;
+    let app = App::new(settings, clock)?.with_reload(args.config.file.clone());
     app::runtime()?.block_on(async { app.run(Stop::on_signals()?).await })
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the structs, their defaults and the redaction of secrets. Must not know TOML, files or problems.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::auth::IssuerSettings;
-use crate::quota::Policy;
+use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
 /// Everything the configuration says.
@@ -25,6 +26,19 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// Where requests go; at least one.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Other names of models, and models that stand in for others.
+    pub routing: Routing,
+    /// What models cost.
+    pub prices: PriceList,
+}
+
+/// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Another name of a model to the model.
+    pub aliases: BTreeMap<String, String>,
+    /// A model to those that may stand in for it, best first.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
 }
 
 /// `[server]`.
@@ -38,6 +52,8 @@ pub struct ServerSettings {
     pub max_body_bytes: u64,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose scripts may call the gateway from a browser; `*`: every origin.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for ServerSettings {
@@ -48,6 +64,7 @@ impl Default for ServerSettings {
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
             max_body_bytes: 32 * 1_024 * 1_024,
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
         }
     }
 }

@@ -50,6 +50,8 @@ struct Open {
 struct Ended {
     charges: Vec<Charge>,
     settled: bool,
+    /// When it was noted here.
+    at_ms: i64,
 }
 
 impl Live {
@@ -66,13 +68,19 @@ impl Live {
     }
 
     /// A request has ended and stands in the journal; its settle is under way.
-    pub fn ended(&self, domain: &Domain, rid: Uuid, charges: Vec<Charge>) {
+    pub fn ended(&self, domain: &Domain, rid: Uuid, charges: Vec<Charge>, at_ms: i64) {
         let mut inner = self.lock();
+        if inner.ended >= ENDED_MAX
+            && let Some((_, domain, rid)) = inner.acknowledged.pop_front()
+        {
+            // the ledger has it: only the margin for snapshots under way gets shorter
+            inner.forget(&domain, rid);
+        }
         let room = inner.ended < ENDED_MAX;
         let known = inner.domains.entry(domain.clone()).or_default();
         let was_open = known.open.remove(&rid).is_some();
         if room {
-            known.ended.insert(rid, Ended { charges, settled: false });
+            known.ended.insert(rid, Ended { charges, settled: false, at_ms });
             known.settling += 1;
             inner.ended += 1;
         } else {
@@ -82,8 +90,8 @@ impl Live {
     }
 
     /// A request of an earlier run of this gateway that stands in the journal but not yet in the ledger.
-    pub fn inherited(&self, domain: &Domain, rid: Uuid, charges: Vec<Charge>) {
-        self.ended(domain, rid, charges);
+    pub fn inherited(&self, domain: &Domain, rid: Uuid, charges: Vec<Charge>, at_ms: i64) {
+        self.ended(domain, rid, charges, at_ms);
         self.settled(domain, rid);
     }
 
@@ -122,6 +130,21 @@ impl Live {
             if let Some((_, domain, rid)) = inner.acknowledged.pop_front() {
                 inner.forget(&domain, rid);
             }
+        }
+    }
+
+    /// The ledger has everything that the journal has: what ended long enough ago need not be announced any more. Mends
+    /// what single acknowledgements may have missed.
+    pub fn all_acknowledged(&self, now_ms: i64) {
+        let mut inner = self.lock();
+        inner.forgotten = 0;
+        let old = |ended: &Ended| ended.settled && now_ms - ended.at_ms > ACKNOWLEDGED_KEPT_MS;
+        let done = inner.domains.iter().flat_map(|(domain, known)| {
+            let ended = known.ended.iter().filter(|(_, ended)| old(ended));
+            ended.map(|(rid, _)| (domain.clone(), *rid))
+        });
+        for (domain, rid) in done.collect::<Vec<_>>() {
+            inner.forget(&domain, rid);
         }
     }
 
@@ -187,3 +210,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,7 @@ impl Gate {
         }
         let charges: Vec<_> = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
         // known here before the writer can see it, so that its acknowledgement finds it
-        self.live.ended(&domain, entry.id, charges.clone());
+        self.live.ended(&domain, entry.id, charges.clone(), self.clock.now_ms());
         if let Err(error) = self.journal.end(&entry) {
             self.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Gate;
 use crate::quota::Domain;
-use crate::store::journal::{OpenRequest, Position};
+use crate::store::journal::OpenRequest;
 use crate::store::{Entry, Outcome};
 
 /// How often expired holds are looked for.
@@ -44,11 +44,11 @@ impl Gate {
                 }
                 None => entry.charges.iter_mut().for_each(|charge| charge.amount = 0),
             }
-            let written: Result<Position, _> = self.journal.end(&entry);
-            if let Err(error) = written {
+            // known here before the writer can see it, so that its acknowledgement finds it
+            self.inherit(&entry);
+            if let Err(error) = self.journal.end(&entry) {
                 tracing::error!(%error, id = %entry.id, "the journal did not take the end of a crashed request");
             }
-            self.inherit(&entry);
             // the hold of the crashed process need not wait for its lease
             let charges = entry.charges.into_iter().filter(|charge| charge.amount > 0).collect();
             self.settles.push(Domain::from_text(&entry.domain), entry.id, charges);
@@ -58,7 +58,7 @@ impl Gate {
     /// Remembers a request that stands in the journal and not yet in the ledger.
     pub fn inherit(&self, entry: &Entry) {
         let charges = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
-        self.live.inherited(&Domain::from_text(&entry.domain), entry.id, charges);
+        self.live.inherited(&Domain::from_text(&entry.domain), entry.id, charges, self.clock.now_ms());
     }
 
     async fn run_renewals(&self) {
@@ -90,8 +90,11 @@ impl Gate {
     async fn run_sweeps(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            // also forgets what was acknowledged long ago
-            self.live.acknowledged(&[], self.clock.now_ms());
+            let now_ms = self.clock.now_ms();
+            self.live.acknowledged(&[], now_ms);
+            if self.journal.pending_events() == 0 {
+                self.live.all_acknowledged(now_ms);
+            }
             match self.counters.sweep().await {
                 Ok(expired) => _ = self.counts.expired.fetch_add(expired, Ordering::Relaxed),
                 Err(error) => tracing::debug!(%error, "expired holds were not swept"),

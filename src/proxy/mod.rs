@@ -4,15 +4,20 @@
 //! Knows `gate`, `auth`, `dialect` and `upstream`; must not know SQL, Redis or any concrete store.
 
 mod answer;
+mod attempts;
 mod body;
+mod checks;
 mod context;
+mod cors;
 mod forward;
 mod intake;
 mod listen;
 mod local;
 mod models;
+mod patience;
 mod peer;
 mod phases;
+mod price;
 mod problem;
 mod replay;
 mod respond;
@@ -26,16 +31,25 @@ use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 
+pub use checks::keep_checked;
 pub use listen::{DoorSettings, serve};
 pub use peer::Resolver;
 
-use crate::auth::Authenticator;
-use crate::gate::Gate;
-use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
+use peer::Authorities;
 
-/// Connect attempts for one request, the first included. A retry takes no second hold.
+use crate::auth::Authenticator;
+use crate::clock::Stopwatch;
+use crate::gate::Gate;
+use crate::quota::PriceList;
+use crate::telemetry::Metrics;
+use crate::upstream::{Fleet, UpstreamTable};
+
+/// Upstreams that are asked for one model, the first included. A retry takes no second hold.
 const ATTEMPTS_MAX: usize = 3;
+
+/// Where Pingora stops whatever we say: above all that `attempts` allows, which is three tries for the model and each of
+/// three others, and two stale connections.
+const ROUNDS_MAX: usize = 16;
 
 /// Idle upstream connections kept, over all upstreams.
 const POOL_SIZE: usize = 512;
@@ -46,6 +60,17 @@ const H2_STREAM_WINDOW: u32 = 1 << 20;
 /// The same for one HTTP/2 connection.
 const H2_CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// What the configuration says about requests before they are read.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Largest request body in bytes.
+    pub max_body_bytes: u64,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose scripts may call the gateway.
+    pub cors_origins: Vec<String>,
+}
+
 /// What the proxy is built from.
 pub struct Parts {
     /// Admission.
@@ -53,17 +78,19 @@ pub struct Parts {
     /// Who is calling. Swapped on reload.
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// Who serves what. Swapped on reload.
-    pub upstreams: ArcSwap<UpstreamTable>,
+    pub upstreams: Arc<ArcSwap<UpstreamTable>>,
+    /// How they are doing. Outlives a reload.
+    pub fleet: Arc<Fleet>,
+    /// What models cost. Swapped on reload.
+    pub prices: Arc<ArcSwap<PriceList>>,
     /// Addresses of the upstreams.
     pub resolver: Arc<Resolver>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// Pages and APIs of our own: everything outside `/v1` and `/v1beta`.
     pub pages: axum::Router,
-    /// Largest request body in bytes.
-    pub max_body_bytes: u64,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds at the door. Swapped on reload.
+    pub edge: Arc<ArcSwap<Edge>>,
     /// How many workers run requests.
     pub threads: usize,
 }
@@ -72,19 +99,26 @@ pub struct Parts {
 pub struct Gateway {
     gate: Arc<Gate>,
     auth: Arc<ArcSwap<Authenticator>>,
-    upstreams: ArcSwap<UpstreamTable>,
+    upstreams: Arc<ArcSwap<UpstreamTable>>,
+    fleet: Arc<Fleet>,
+    prices: Arc<ArcSwap<PriceList>>,
     resolver: Arc<Resolver>,
+    authorities: Authorities,
+    /// The clock of health: it never goes back.
+    age: Stopwatch,
     metrics: Arc<Metrics>,
     pages: axum::Router,
-    max_body_bytes: u64,
-    trusted_proxies: Vec<IpNet>,
+    edge: Arc<ArcSwap<Edge>>,
 }
 
-/// Builds the proxy. [`serve`] runs it.
-pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
+/// The proxy that [`serve`] runs.
+pub type Proxy = HttpProxy<Gateway>;
+
+/// Builds the proxy.
+pub fn build(parts: Parts) -> Arc<Proxy> {
     let conf = ServerConf {
         threads: parts.threads,
-        max_retries: ATTEMPTS_MAX,
+        max_retries: ROUNDS_MAX,
         upstream_keepalive_pool_size: POOL_SIZE,
         ..ServerConf::default()
     };
@@ -92,11 +126,14 @@ pub fn build(parts: Parts) -> Arc<HttpProxy<Gateway>> {
         gate: parts.gate,
         auth: parts.auth,
         upstreams: parts.upstreams,
+        fleet: parts.fleet,
+        prices: parts.prices,
         resolver: parts.resolver,
+        authorities: Authorities::default(),
+        age: Stopwatch::start(),
         metrics: parts.metrics,
         pages: parts.pages,
-        max_body_bytes: parts.max_body_bytes,
-        trusted_proxies: parts.trusted_proxies,
+        edge: parts.edge,
     };
     let mut proxy = http_proxy(&Arc::new(conf), gateway);
     let mut options = HttpServerOptions::default();

@@ -1,7 +1,10 @@
 // <usage-dashboard> on a host page: bars and words, what is spent, live figures, states, themes, keyboard, hostile text.
 
-import { limit, usage } from "./fake.mjs";
-import { axe, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { eventId, limit, usage } from "./fake.mjs";
+import { axe, check, equal, noSidewaysScroll, openPage, test, until } from "./harness.mjs";
 
 const TOKEN = "secret-token-of-user-123";
 export const secrets = [TOKEN];
@@ -101,7 +104,7 @@ test("live by SSE: the bar moves without a reload; a broken stream resumes by La
     check(step < 50, "stream is opened again");
     await page.clock.runFor(500);
   }
-  equal(fake.requests.findLast((one) => one.path === "/api/usage/stream").headers["last-event-id"], String(fake.eventId), "Last-Event-ID");
+  equal(fake.requests.findLast((one) => one.path === "/api/usage/stream").headers["last-event-id"], eventId(at(11)), "Last-Event-ID");
   check(fake.count("/api/usage") > polls, "polled meanwhile");
   await until(async () => (await words(page, ".live"))[0] === "Live", "live again");
 });
@@ -138,6 +141,24 @@ test("polling backs off while the gateway is down, keeps the last figures, and r
     await page.clock.runFor(5_000);
     return (await page.locator("usage-dashboard .root").getAttribute("data-state")) === "ready";
   }, "recovers");
+});
+
+test("after a failure the stream's resumption brings the page back", async ({ page, fake }) => {
+  fake.user(TOKEN, at(10));
+  await mount(page, fake);
+  await until(async () => (await words(page, ".live"))[0] === "Live", "live");
+  for (const path of ["/api/usage", "/api/usage/stream"]) fake.broken.set(path, 500);
+  fake.cut();
+  await until(async () => {
+    await page.clock.runFor(500);
+    return (await page.locator("usage-dashboard .root").getAttribute("data-state")) === "error";
+  }, "failure is shown");
+  fake.broken.delete("/api/usage/stream");
+  await until(async () => {
+    await page.clock.runFor(1_000);
+    return (await page.locator("usage-dashboard .root").getAttribute("data-state")) === "ready";
+  }, "ready by the stream alone");
+  equal((await words(page, ".live"))[0], "Live", "live");
 });
 
 test("refresh button; figures after a limit's reset come by themselves", async ({ page, fake }) => {
@@ -362,4 +383,60 @@ test("the token is in one header only: not in the markup, not in a URL", async (
   check(!(await page.content()).includes(TOKEN), "markup");
   check(fake.requests.every((one) => !one.url.includes(TOKEN)), "URLs");
   for (const request of fake.requests.filter((one) => one.path.startsWith("/api/"))) equal(request.headers.authorization, `Bearer ${TOKEN}`, "header");
+});
+
+test("a hidden page holds no connection; seen again, it resumes", async ({ page, fake }) => {
+  fake.user(TOKEN, at(10));
+  await mount(page, fake);
+  await until(() => fake.streams(TOKEN) === 1, "stream");
+  const hide = (hidden) => page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await until(async () => (await words(page, ".live"))[0] === "Live", "live");
+  await hide(true);
+  await until(() => fake.streams(TOKEN) === 0, "stream ends");
+  fake.change(TOKEN, at(20));
+  const before = fake.requests.length;
+  for (let step = 0; step < 20; step += 1) await page.clock.runFor(5_000);
+  equal(fake.requests.length, before, "requests of a hidden page");
+  await hide(false);
+  await until(async () => (await words(page, ".value"))[0] === "20 of 100", "20 shown");
+  check(fake.requests.findLast((one) => one.path === "/api/usage/stream").headers["last-event-id"] !== undefined, "Last-Event-ID");
+});
+
+test("the plain example on another origin: embeds the gateway's module, renews its token, follows live", async ({ browser, fake }) => {
+  const folder = join(process.env.DASHBOARD_DIR, "examples/plain");
+  const host = createServer((request, answer) => {
+    const isScript = request.url === "/chat.js";
+    const text = readFileSync(join(folder, isScript ? "chat.js" : "index.html"), "utf8").replaceAll("http://127.0.0.1:8080", fake.origin);
+    answer.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" }).end(text);
+  });
+  await new Promise((done) => host.listen(0, "127.0.0.1", done));
+  const origin = `http://127.0.0.1:${host.address().port}`;
+  const { context, page, faults } = await openPage(browser, { origin: [origin, fake.origin], secrets });
+  try {
+    await page.goto(`${origin}/`);
+    await page.getByRole("link", { name: "Sign in" }).waitFor();
+    fake.user(TOKEN, at(98));
+    await page.evaluate((token) => {
+      sessionStorage.setItem("chat-token", token);
+      return document.querySelector("usage-dashboard").refresh();
+    }, TOKEN);
+    await until(async () => (await words(page, ".live"))[0] === "Live", "live");
+    fake.change(TOKEN, at(100));
+    await until(async () => (await page.title()) === "Chat (quota used up)", "the page is told");
+    fake.cut();
+    const before = fake.count("/api/usage/stream");
+    for (let step = 0; fake.count("/api/usage/stream") === before; step += 1) {
+      check(step < 50, "stream is opened again");
+      await page.clock.runFor(500);
+    }
+    await axe(page, "plain example");
+    equal(faults, [], "faults");
+  } finally {
+    await context.close();
+    host.closeAllConnections();
+    host.close();
+  }
 });

@@ -36,21 +36,21 @@ export async function until(read, what) {
 }
 
 let profile;
-let context0;
+let browser;
 /** Debian's Chromium with a fresh profile. */
 export async function openBrowser() {
   profile = mkdtempSync(join(tmpdir(), "tollgate-browser-"));
   mkdirSync(join(profile, "run"));
   const args = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-  context0 = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, chromiumSandbox: false, args, env: { ...process.env, XDG_RUNTIME_DIR: join(profile, "run") } });
-  return context0;
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, chromiumSandbox: false, args, env: { ...process.env, XDG_RUNTIME_DIR: join(profile, "run") } });
+  return browser;
 }
 export async function closeBrowser() {
-  await context0.close();
+  await browser.close();
   rmSync(profile, { recursive: true, force: true });
 }
 
-/** A page in its own context. `faults` fills up with what no page may do. */
+/** A page in its own context, which may ask `origin` (one or several). `faults` fills up with what no page may do. */
 export async function openPage(browser, { origin, secrets = [], clock = true, ...options } = {}) {
   const context = await browser.newContext({ locale: "en-GB", timezoneId: "Europe/Berlin", colorScheme: "light", viewport: { width: 1000, height: 800 }, ...options });
   if (clock) await context.clock.install({ time: NOW });
@@ -69,7 +69,7 @@ export async function openPage(browser, { origin, secrets = [], clock = true, ..
   });
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith("data:") && !url.startsWith("blob:") && new URL(url).origin !== origin) faults.push(`request to another origin: ${url}`);
+    if (!url.startsWith("data:") && !url.startsWith("blob:") && ![origin].flat().includes(new URL(url).origin)) faults.push(`request to another origin: ${url}`);
     for (const secret of secrets) if (decodeURIComponent(url).includes(secret)) faults.push(`a token in a URL: ${url}`);
   });
   return { context, page, faults };
@@ -78,7 +78,10 @@ export async function openPage(browser, { origin, secrets = [], clock = true, ..
 /** axe-core over the whole page, all its rules. */
 export async function axe(page, what) {
   // Colours in the middle of a transition are nobody's colours.
-  await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finish?.call ? void (one.effect?.getTiming().iterations === Infinity || one.finish()) : undefined)));
+  await page.evaluate(() => {
+    const roots = [document, ...[...document.querySelectorAll("usage-dashboard")].map((element) => element.shadowRoot)];
+    for (const one of roots.flatMap((root) => root.getAnimations())) if (one.effect.getComputedTiming().endTime !== Infinity) one.finish();
+  });
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   const text = violations.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.target.flat().join(" ")} (${node.failureSummary})`).join("; ")}`);

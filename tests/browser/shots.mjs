@@ -51,11 +51,12 @@ test("screenshot: admin", async ({ page, fake }) => {
 });
 test("screenshot: admin, one user", async ({ page, fake }) => {
   await page.setViewportSize({ width: 1280, height: 900 });
-  await openAdmin(page, fake, "user/anna@example.com");
+  await openAdmin(page, fake);
   fake.user(tokens.ADMIN, usage([limit("messages", 100, 76), limit("premium", 20, 20)]), { admin: true });
+  await page.evaluate(() => { location.hash = "user/anna@example.com"; });
   await page.locator("usage-dashboard .chart").waitFor();
   await page.getByLabel("Model", { exact: true }).fill("claude-sonnet-4");
   await page.getByRole("button", { name: "Explain" }).click();
-  await page.getByText("The next message would pass.").waitFor();
+  await page.getByText("The next message would be refused.").waitFor();
   await shot(page, "admin-user", { fullPage: true });
 });

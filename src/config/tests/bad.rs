@@ -11,13 +11,13 @@ const FILE: &[(&str, &str, &str)] = &[
     (
         "[server]\n",
         "[sever]\n",
-        "t.toml:1: sever: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams\n\
+        "t.toml:1: sever: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams, rewrite, fallback, prices\n\
          hint: did you mean `server`?",
     ),
     (
         "[server]\n",
         "webhooks = []\n[server]\n",
-        "t.toml:1: webhooks: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams",
+        "t.toml:1: webhooks: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams, rewrite, fallback, prices",
     ),
     (
         "[quota]\n",
@@ -100,7 +100,7 @@ const SERVER: &[(&str, &str, &str)] = &[
     (
         r#"admin_listen = "127.0.0.1:9090""#,
         r#"admin_listn = "127.0.0.1:9090""#,
-        "t.toml:3: server.admin_listn: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies\n\
+        "t.toml:3: server.admin_listn: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies, cors_origins\n\
          hint: did you mean `admin_listen`?",
     ),
     (
@@ -135,7 +135,7 @@ const SERVER: &[(&str, &str, &str)] = &[
     (
         "[server]\n",
         "[server]\ntls = { cert = \"c.pem\", key = \"k.pem\" }\n",
-        "t.toml:2: server.tls: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies\n\
+        "t.toml:2: server.tls: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies, cors_origins\n\
          hint: not supported by this version",
     ),
 ];

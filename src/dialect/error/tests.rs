@@ -1,3 +1,5 @@
+//! Errors in each dialect's shape, headers included, as the contract's table has them.
+
 use super::{Kind, LimitFacts, Problem, Rendered, Retry, render, stream_error_event};
 use crate::dialect::{Dialect, Endpoint};
 

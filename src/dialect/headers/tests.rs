@@ -1,3 +1,5 @@
+//! Which headers pass, and which never do.
+
 use super::{is_client_secret_or_hop, is_upstream_private};
 
 #[test]

@@ -1,3 +1,5 @@
+//! The JSON reader: what it takes, what it refuses, and where it says that the fault is.
+
 use proptest::prelude::*;
 
 use super::{Cursor, Fault, MAX_DEPTH, plain_run};

@@ -1,3 +1,5 @@
+//! Usage read from recorded answers of each dialect, split at every byte.
+
 use proptest::prelude::*;
 
 use super::{Meter, Usage};

@@ -1,3 +1,5 @@
+//! Model lists in the form of each API.
+
 use http::{HeaderMap, HeaderValue};
 
 use super::{ModelInfo, list_form, model_list, model_one};

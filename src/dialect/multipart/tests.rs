@@ -1,3 +1,5 @@
+//! Multipart bodies: the model is found, and what can be read in two ways is refused.
+
 use http::{HeaderMap, Method};
 
 use crate::dialect::{Ask, ScanError, rewrite, route, scan};

@@ -1,3 +1,5 @@
+//! Rate-limit headers of each dialect from the same figures.
+
 use super::{RateItem, RateUnit, go_duration, is_upstream_rate_header, rate_headers};
 use crate::dialect::Dialect;
 

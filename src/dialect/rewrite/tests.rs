@@ -1,3 +1,5 @@
+//! What is changed in a body before it is sent, and that all else stays byte for byte.
+
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Which path is which call, and in whose dialect an unknown one is answered.
+
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::{Route, RouteError, query_key, route, upstream_path};

@@ -1,3 +1,5 @@
+//! The strict scan of a request's body: what is read from it, and every way of being refused.
+
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 

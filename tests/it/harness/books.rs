@@ -2,7 +2,7 @@
 //! the usage API and the upstream must agree to the unit (invariants I4, I8, I9, I10).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
@@ -28,7 +28,15 @@ pub struct Row {
     pub status: u16,
     /// 1: a charged message.
     pub messages: u64,
+    pub input_tokens: u64,
     pub output_tokens: u64,
+    pub cached_tokens: u64,
+    pub upstream: String,
+    pub model_requested: String,
+    pub model_dispatched: String,
+    pub cost_micro_usd: u64,
+    /// `input/output/cached`; empty: none known.
+    pub price: String,
     pub estimated: bool,
     charges: BTreeMap<Bucket, u64>,
 }
@@ -55,24 +63,22 @@ pub struct Books {
     /// Every request that was admitted.
     pub rows: Vec<Row>,
     totals: BTreeMap<Bucket, Total>,
+    /// The epoch that an owner of a domain is in; 0 where nothing stands.
+    epochs: BTreeMap<(String, String), u32>,
 }
 
 impl Books {
     /// Reads the ledgers of stopped gateways.
     pub fn read(ledgers: impl IntoIterator<Item = PathBuf>) -> Self {
-        let mut books = Self { rows: Vec::new(), totals: BTreeMap::new() };
+        let mut books = Self { rows: Vec::new(), totals: BTreeMap::new(), epochs: BTreeMap::new() };
         for path in ledgers {
             let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
             check_roll_ups(&db);
             books.rows.extend(rows(&db));
             books.totals.extend(totals(&db));
+            books.epochs.extend(epochs(&db));
         }
         books
-    }
-
-    /// Reads one gateway's ledger.
-    pub fn of(ledger: &Path) -> Self {
-        Self::read([ledger.to_owned()])
     }
 
     /// The rows of a request id.
@@ -140,12 +146,13 @@ impl Books {
         let Some(resets_at) = limit["resetsAt"].as_str() else { return };
         let ends_ms = resets_at.parse::<Timestamp>().unwrap().as_millisecond();
         let name = limit["name"].as_str().unwrap();
-        let same = |(bucket, total): &(&Bucket, &Total)| {
-            let owner = if bucket.scope == "team" { None } else { Some(user) };
-            bucket.limit == name && total.period_end_ms == ends_ms && owner.is_none_or(|o| bucket.owner == o)
+        let is_shown = |(bucket, total): &(&Bucket, &Total)| {
+            let is_theirs = bucket.scope == "team" || bucket.owner == user;
+            let owner_key = format!("{}|{}", bucket.scope, bucket.owner);
+            let epoch = self.epochs.get(&(bucket.domain.clone(), owner_key)).copied().unwrap_or(0);
+            is_theirs && bucket.limit == name && bucket.epoch == epoch && total.period_end_ms == ends_ms
         };
-        let newest = self.totals.iter().filter(same).max_by_key(|(bucket, _)| bucket.epoch);
-        let used = newest.map_or(0, |(_, total)| total.used);
+        let used: u64 = self.totals.iter().filter(is_shown).map(|(_, total)| total.used).sum();
         let shown = (limit["used"].as_u64(), limit["held"].as_u64());
         assert_eq!(shown, (Some(used), Some(0)), "used and held of `{name}` of `{user}`: {limit}");
     }
@@ -177,7 +184,8 @@ fn check_roll_ups(db: &Connection) {
 
 fn rows(db: &Connection) -> Vec<Row> {
     let sql =
-        "SELECT request_id, user_id, outcome, status, messages, output_tokens, estimated, domain, charges
+        "SELECT request_id, user_id, outcome, status, messages, output_tokens, estimated, domain, charges,
+        input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price
         FROM message_logs ORDER BY admitted_at_ms, id";
     let mut statement = db.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
@@ -188,7 +196,14 @@ fn rows(db: &Connection) -> Vec<Row> {
             outcome: row.get(2)?,
             status: row.get(3)?,
             messages: amount(row, 4)?,
+            input_tokens: amount(row, 9)?,
             output_tokens: amount(row, 5)?,
+            cached_tokens: amount(row, 10)?,
+            upstream: row.get(11)?,
+            model_requested: row.get(12)?,
+            model_dispatched: row.get(13)?,
+            cost_micro_usd: amount(row, 14)?,
+            price: row.get(15)?,
             estimated: row.get(6)?,
             charges: charges_of(&domain, &charges),
         })
@@ -221,6 +236,12 @@ fn totals(db: &Connection) -> BTreeMap<Bucket, Total> {
         Ok((bucket, Total { period_end_ms: row.get(6)?, used: amount(row, 7)? }))
     });
     totals.unwrap().map(Result::unwrap).collect()
+}
+
+fn epochs(db: &Connection) -> BTreeMap<(String, String), u32> {
+    let mut statement = db.prepare("SELECT domain, owner_key, epoch FROM usage_epochs").unwrap();
+    let epochs = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)));
+    epochs.unwrap().map(Result::unwrap).collect()
 }
 
 /// A column that is never negative.

@@ -67,7 +67,7 @@ impl Call {
     }
 
     /// With one more header.
-    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn header(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
         let value = HeaderValue::from_str(&value.to_string()).unwrap();
         self.headers.insert(HeaderName::from_static(name), value);
         self

@@ -107,19 +107,19 @@ impl Gateway {
         }
     }
 
-    /// The sum of a metric over all its labels; 0 if it was never counted.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The sum of a metric of whole numbers over all its labels; 0 if it was never counted.
+    pub async fn metric(&self, name: &str) -> u64 {
         self.metric_where(name, "").await
     }
 
     /// The same over the samples whose labels contain `labels`.
-    pub async fn metric_where(&self, name: &str, labels: &str) -> f64 {
+    pub async fn metric_where(&self, name: &str, labels: &str) -> u64 {
         let page = self.http.get(format!("{}/metrics", self.admin_url)).send().await.unwrap();
         let page = page.text().await.unwrap();
         let values = page.lines().filter_map(|line| {
             let (sample, value) = line.rsplit_once(' ')?;
             let sample_name = sample.split('{').next()?;
-            (sample_name == name && sample.contains(labels)).then(|| value.parse::<f64>().unwrap())
+            (sample_name == name && sample.contains(labels)).then(|| value.parse::<u64>().unwrap())
         });
         values.sum()
     }

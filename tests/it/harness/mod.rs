@@ -20,13 +20,13 @@ use serde_json::Value;
 use tollgate::auth::{Algorithm, IssuerSettings, KeySource, Secret, TokenRequest, sign};
 use tollgate::clock::Clock;
 
-pub use books::{Books, Row, Served};
+pub use books::{Books, Served};
 pub use call::{Answer, Call, Dialect};
 pub use chaos::{ChaosProxy, Weather};
 pub use folder::Folder;
 pub use gateway::{Gateway, command, signal};
 pub use ports::Port;
-pub use setup::{STUB_KEY, Setup, Upstream};
+pub use setup::{SECRET, STUB_KEY, Setup, Upstream};
 pub use stub::Stub;
 pub use tape::{Tape, json_reply};
 pub use wait::{eventually, within};
@@ -169,7 +169,7 @@ impl Rig {
             let zero = ["in_flight_requests", "holds_open", "journal_pending_events"];
             for name in zero.map(|name| format!("tollgate_{name}")) {
                 eventually(&format!("`{name}` is not 0"), async || {
-                    (gateway.metric(&name).await == 0.0).then_some(())
+                    (gateway.metric(&name).await == 0).then_some(())
                 })
                 .await;
             }
@@ -202,7 +202,7 @@ impl Rig {
 
 /// The issuer as the gateway's configuration describes it.
 fn issuer() -> IssuerSettings {
-    IssuerSettings::new("chat", vec![Algorithm::Hs256], KeySource::Secret(Secret::new(setup::SECRET)))
+    IssuerSettings::new("chat", vec![Algorithm::Hs256], KeySource::Secret(Secret::new(SECRET)))
 }
 
 /// A client with limits, and without the proxy that the environment may name.

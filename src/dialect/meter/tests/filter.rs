@@ -1,3 +1,5 @@
+//! The usage chunk that the gateway asked for is taken out again, and nothing else.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

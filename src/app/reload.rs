@@ -1,0 +1,106 @@
+//! A changed configuration is taken over while running: on SIGHUP, and when the file changes. A bad file is refused with
+//! its reasons and the old one stays. Requests in flight are not touched, and neither is usage.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{authenticator, rules, upstreams};
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::gate::Gate;
+use crate::proxy::Edge;
+use crate::quota::PriceList;
+use crate::telemetry::Metrics;
+use crate::upstream::UpstreamTable;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Everything that a reload swaps.
+pub struct Reload {
+    /// The file.
+    pub path: PathBuf,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Quota rules.
+    pub gate: Arc<Gate>,
+    /// Issuers.
+    pub auth: Arc<ArcSwap<Authenticator>>,
+    /// Upstreams and their keys.
+    pub upstreams: Arc<ArcSwap<UpstreamTable>>,
+    /// What models cost.
+    pub prices: Arc<ArcSwap<PriceList>>,
+    /// Bounds at the door.
+    pub edge: Arc<ArcSwap<Edge>>,
+    /// For `tollgate_config_reloads_total`.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Reload {
+    /// Watches for ever.
+    pub async fn run(mut self) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => return tracing::error!(%error, "SIGHUP cannot be received: no reload"),
+        };
+        let mut seen = self.digest();
+        loop {
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            let now = self.digest();
+            if asked || (now != seen && now.is_some()) {
+                seen = now;
+                self.take_over();
+            }
+        }
+    }
+
+    /// What the file holds; `None` while an editor has it away.
+    fn digest(&self) -> Option<[u8; 32]> {
+        std::fs::read(&self.path).ok().map(|text| Sha256::digest(text).into())
+    }
+
+    fn take_over(&mut self) {
+        match self.try_take_over() {
+            Ok(()) => {
+                self.metrics.reloaded("ok");
+                tracing::info!(file = %self.path.display(), "the configuration was taken over");
+            }
+            Err(error) => {
+                self.metrics.reloaded("refused");
+                tracing::error!("the changed configuration was refused, the old one stays: {error}");
+            }
+        }
+    }
+
+    fn try_take_over(&mut self) -> anyhow::Result<()> {
+        let new = config::load(&self.path, &|name| std::env::var(name).ok())?;
+        let auth = authenticator(&new, &self.clock)?;
+        if new.server.listen != self.settings.server.listen
+            || new.server.admin_listen != self.settings.server.admin_listen
+        {
+            tracing::warn!("`server.listen` and `server.admin_listen` change with a restart only");
+        }
+        if new.storage != self.settings.storage {
+            tracing::warn!("`[storage]` changes with a restart only");
+        }
+        tokio::spawn(auth.keep_fresh());
+        self.gate.set_rules(rules(&new));
+        self.auth.store(auth);
+        self.upstreams.store(Arc::new(upstreams(&new)));
+        self.prices.store(Arc::new(new.prices.clone()));
+        self.edge.store(Arc::new(edge(&new)));
+        self.settings = new;
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! The memory of ended requests: bounded, and honest about what it forgot.
+
+use uuid::Uuid;
+
+use super::*;
+
+fn rid(n: usize) -> Uuid {
+    Uuid::from_u128(n as u128)
+}
+
+fn entry(domain: &Domain, n: usize) -> Entry {
+    serde_json::from_value(serde_json::json!({
+        "id": rid(n), "month": "2026-11", "request_id": "r", "admitted_at_ms": 0, "ended_at_ms": 0,
+        "domain": domain.as_str(), "user": null, "team": null, "plan": "p", "dialect": "openai", "endpoint": "e",
+        "upstream": "u", "model_requested": "m", "model_dispatched": "m", "groups": [], "stream": false,
+        "outcome": "ok", "status": 200, "charges": [], "cost_micro_usd": 0, "first_byte_ms": null, "duration_ms": 0,
+        "tokens": { "input": 0, "output": 0, "cached": 0, "reasoning": 0, "estimated": false }
+    }))
+    .unwrap()
+}
+
+#[test]
+fn an_acknowledged_request_is_announced_for_a_minute_more() {
+    let (live, domain) = (Live::default(), Domain::user("ada"));
+    live.opened(&domain, rid(1), Vec::new(), Vec::new(), 900_000);
+    live.ended(&domain, rid(1), Vec::new(), 0);
+    assert!(live.is_settling(&domain));
+    live.settled(&domain, rid(1));
+    live.acknowledged(&[entry(&domain, 1)], 1_000);
+    live.acknowledged(&[], 61_000);
+    assert_eq!(live.announcements(&domain, 61_000).len(), 1);
+    live.acknowledged(&[], 61_001);
+    assert_eq!(
+        (live.announcements(&domain, 61_001).len(), live.domains().len(), live.open_count()),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_full_memory_drops_what_the_ledger_has_before_it_forgets_anything() {
+    let (live, domain) = (Live::default(), Domain::user("ada"));
+    for n in 0..ENDED_MAX {
+        live.ended(&domain, rid(n), Vec::new(), 0);
+        live.settled(&domain, rid(n));
+    }
+    live.acknowledged(&[entry(&domain, 0)], 0);
+    live.ended(&domain, rid(ENDED_MAX), Vec::new(), 0);
+    assert!(live.is_complete(), "an acknowledged request made room");
+    live.ended(&domain, rid(ENDED_MAX + 1), Vec::new(), 0);
+    assert!(!live.is_complete(), "nothing acknowledged was left");
+    live.acknowledged(&[entry(&domain, ENDED_MAX + 1)], 0);
+    assert!(live.is_complete(), "the forgotten one has reached the ledger");
+}
+
+#[test]
+fn a_missed_acknowledgement_does_not_stay_for_ever() {
+    let (live, domain) = (Live::default(), Domain::user("ada"));
+    live.ended(&domain, rid(1), Vec::new(), 0);
+    live.all_acknowledged(100_000);
+    assert_eq!(live.domains().len(), 1, "its settle is still under way");
+    live.settled(&domain, rid(1));
+    live.all_acknowledged(60_000);
+    assert_eq!(live.domains().len(), 1, "not old enough");
+    live.all_acknowledged(60_001);
+    assert_eq!(live.domains().len(), 0);
+}
