@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{authenticator, rules, upstreams};
+use super::{authenticator, edge, rules, upstreams};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
