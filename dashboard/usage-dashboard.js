@@ -912,6 +912,8 @@ export class UsageDashboardElement extends Base {
       if (this.#lastEventId !== "") headers["Last-Event-ID"] = this.#lastEventId;
       const answer = await get(this.#url("/api/usage/stream"), await this.#credential(), ends, headers);
       if (!/^text\/event-stream\b/i.test(answer.headers.get("content-type") ?? "")) return "unsupported";
+      // Said on opening: a stream that resumes where nothing has changed sends no event.
+      this.#setLive("stream");
       await this.#read(answer, signal, alive);
     } catch (error) {
       if (hide.signal.aborted && !signal.aborted) return "hidden";
@@ -939,7 +941,6 @@ export class UsageDashboardElement extends Base {
       // Other kinds of events may join this stream later.
       if (!looksLikeUsage(usage)) return;
       this.#streamEvents += 1;
-      this.#live = "stream";
       this.#take(usage);
     });
     const reader = answer.body.getReader();
@@ -973,6 +974,8 @@ export class UsageDashboardElement extends Base {
   #fail(error) {
     const failure = error instanceof LoadError ? error : new LoadError("unexpected");
     this.#failure = failure;
+    // The next stream shall send the whole figures, not only what changes.
+    this.#lastEventId = "";
     this.#state = failure.kind === "signed-out" ? "signed-out" : "error";
     this.#live = "off";
     if (this.#state === "signed-out") this.#usage = this.#history = null;

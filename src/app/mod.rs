@@ -25,7 +25,7 @@ use crate::proxy::{self, DoorSettings, Edge, Resolver};
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
+use crate::upstream::{Fleet, UpstreamTable};
 
 use reload::Reload;
 use running::Running;
@@ -165,7 +165,10 @@ impl App {
         let auth = Arc::new(ArcSwap::new(auth));
         let resolver = Arc::new(Resolver::default());
         tasks.spawn(Arc::clone(&resolver).keep_fresh());
-        let upstreams = Arc::new(ArcSwap::from_pointee(UpstreamTable::new(self.settings.upstreams.clone())));
+        let upstreams = Arc::new(ArcSwap::from_pointee(upstreams(&self.settings)));
+        let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
+        let fleet = Arc::<Fleet>::default();
+        tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
         let edge = Arc::new(ArcSwap::from_pointee(Edge::of(&self.settings.server)));
         let admin_state = AdminState {
             gate: Arc::clone(gate),
@@ -181,6 +184,7 @@ impl App {
                 gate: Arc::clone(gate),
                 auth: Arc::clone(&auth),
                 upstreams: Arc::clone(&upstreams),
+                prices: Arc::clone(&prices),
                 edge: Arc::clone(&edge),
                 metrics: Arc::clone(&metrics),
                 clock: self.clock,
@@ -197,6 +201,8 @@ impl App {
             gate: Arc::clone(gate),
             auth,
             upstreams,
+            fleet,
+            prices,
             resolver,
             metrics,
             pages: api::router(api),
@@ -299,6 +305,13 @@ pub fn rules(settings: &Settings) -> Rules {
             OutageSetting::Allow => OnOutage::Allow,
         },
     }
+}
+
+/// The upstreams of the settings, with aliases and fallbacks.
+pub fn upstreams(settings: &Settings) -> UpstreamTable {
+    UpstreamTable::new(settings.upstreams.clone())
+        .with_aliases(&settings.routing.aliases)
+        .with_fallbacks(&settings.routing.fallbacks)
 }
 
 /// The issuers of the settings.

@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{authenticator, rules};
+use super::{authenticator, rules, upstreams};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::gate::Gate;
 use crate::proxy::Edge;
+use crate::quota::PriceList;
 use crate::telemetry::Metrics;
 use crate::upstream::UpstreamTable;
 
@@ -33,6 +34,8 @@ pub struct Reload {
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// Upstreams and their keys.
     pub upstreams: Arc<ArcSwap<UpstreamTable>>,
+    /// What models cost.
+    pub prices: Arc<ArcSwap<PriceList>>,
     /// Bounds at the door.
     pub edge: Arc<ArcSwap<Edge>>,
     /// For `tollgate_config_reloads_total`.
@@ -94,7 +97,8 @@ impl Reload {
         tokio::spawn(auth.keep_fresh());
         self.gate.set_rules(rules(&new));
         self.auth.store(auth);
-        self.upstreams.store(Arc::new(UpstreamTable::new(new.upstreams.clone())));
+        self.upstreams.store(Arc::new(upstreams(&new)));
+        self.prices.store(Arc::new(new.prices.clone()));
         self.edge.store(Arc::new(Edge::of(&new.server)));
         self.settings = new;
         Ok(())

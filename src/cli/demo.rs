@@ -78,20 +78,12 @@ fn settings(args: &DemoArgs, clock: &Clock, folder: &Folder, provider: SocketAdd
 /// The stub as an upstream that serves every model in every dialect.
 fn stub_upstream(provider: SocketAddr) -> UpstreamSettings {
     let serves = [("openai", "/v1"), ("anthropic", "/v1"), ("gemini", "/v1beta")];
+    let base_url =
+        BaseUrl { tls: false, host: provider.ip().to_string(), port: provider.port(), path: String::new() };
+    let serves = serves.map(|(dialect, prefix)| (dialect.to_owned(), prefix.to_owned())).into();
     UpstreamSettings {
-        name: "stub".to_owned(),
-        base_url: BaseUrl {
-            tls: false,
-            host: provider.ip().to_string(),
-            port: provider.port(),
-            path: String::new(),
-        },
         api_key: Some("stub-key".to_owned()),
-        models: vec![Pattern::new("*")],
-        serves: serves.map(|(dialect, prefix)| (dialect.to_owned(), prefix.to_owned())).into(),
-        connect_timeout_ms: 5_000,
-        first_byte_timeout_ms: 60_000,
-        idle_timeout_ms: 60_000,
+        ..UpstreamSettings::new("stub", base_url, vec![Pattern::new("*")], serves)
     }
 }
 

@@ -82,6 +82,31 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// A finite number, whole or not.
+    pub(super) fn number(&self, allowed: &str) -> Result<f64, Reported> {
+        let number = match self.node {
+            Node::Value(Value::Float(number)) => *number.value(),
+            // beyond 2^53 a double is not exact, and no setting goes so far
+            #[expect(clippy::cast_precision_loss, reason = "bounds of settings are far below 2^53")]
+            Node::Value(Value::Integer(number)) => *number.value() as f64,
+            _ => return Err(self.wrong(self.kind(), allowed, None)),
+        };
+        if number.is_finite() { Ok(number) } else { Err(self.wrong(number.to_string(), allowed, None)) }
+    }
+
+    /// A day, as a TOML date or in quotes: its first instant (UTC), milliseconds since 1970.
+    pub(super) fn day_ms(&self) -> Result<i64, Reported> {
+        let allowed = "a day such as 2026-01-31";
+        let text = match self.node {
+            Node::Value(Value::Datetime(date)) => date.value().to_string(),
+            Node::Value(Value::String(_)) => self.text()?,
+            _ => return Err(self.wrong(self.kind(), allowed, None)),
+        };
+        let day = text.parse::<jiff::civil::Date>().ok().filter(|day| day.to_string() == text);
+        let start = day.and_then(|day| jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
+        start.map(jiff::Timestamp::as_millisecond).ok_or_else(|| self.wrong(quoted(&text), allowed, None))
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self) -> Result<bool, Reported> {
         match self.node {
@@ -169,6 +194,11 @@ impl<'a> Entry<'a> {
     fn element(&self, index: usize, offset: usize, node: Node<'a>) -> Entry<'a> {
         let path = format!("{}[{index}]", self.path);
         Entry { reading: self.reading, name: self.name, path, key_offset: offset, offset, node }
+    }
+
+    /// Is it `[[…]]`?
+    pub(super) fn is_tables(&self) -> bool {
+        matches!(self.node, Node::Tables(_))
     }
 
     /// What the value is, without saying which: it may be a secret.

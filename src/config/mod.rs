@@ -10,9 +10,11 @@ mod limit;
 mod models;
 mod nearest;
 mod plans;
+mod prices;
 mod problem;
 mod quota;
 mod reading;
+mod routing;
 mod section;
 mod server;
 mod settings;
@@ -30,14 +32,27 @@ use toml_edit::{Document, TomlError};
 mod tests;
 
 pub use problem::{Problem, Problems};
-pub use settings::{OnOutage, QuotaSettings, ServerSettings, Settings, StorageSettings};
+pub use settings::{OnOutage, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings};
 
 use entry::Entry;
 use reading::{Reading, Reported};
 use section::{Keys, Section};
 
-const KEYS: Keys =
-    Keys { known: &["server", "storage", "quota", "groups", "plans", "issuers", "upstreams"], later: &[] };
+const KEYS: Keys = Keys {
+    known: &[
+        "server",
+        "storage",
+        "quota",
+        "groups",
+        "plans",
+        "issuers",
+        "upstreams",
+        "rewrite",
+        "fallback",
+        "prices",
+    ],
+    later: &[],
+};
 
 /// A configuration of ten thousand plans fits; a larger file is some other file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
@@ -70,7 +85,7 @@ pub fn parse(
     let reading = Reading::new(file_name, text, env);
     match Document::parse(text) {
         Ok(document) => {
-            let settings = settings(&Section::root(&reading, document.as_table()));
+            let settings = settings(&Section::root(&reading, document.as_table()), &reading);
             reading.finish(settings)
         }
         Err(error) => {
@@ -85,13 +100,15 @@ pub fn example() -> &'static str {
     include_str!("../../config/tollgate.toml")
 }
 
-fn settings(root: &Section<'_>) -> Result<Settings, Reported> {
+fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Reported> {
     let known = root.only(KEYS);
     let server = server::read(root);
     let storage = storage::read(root);
     let quota = quota::read(root);
     let issuers = issuers::read(root);
     let upstreams = upstreams::read(root);
+    let routing = routing::read(root, upstreams.as_deref().ok());
+    let prices = prices::read(root, reading);
     let someone = someone_may_call(root);
     known?;
     someone?;
@@ -101,6 +118,8 @@ fn settings(root: &Section<'_>) -> Result<Settings, Reported> {
         quota: quota?,
         issuers: issuers?,
         upstreams: upstreams?,
+        routing: routing?,
+        prices: prices?,
     })
 }
 

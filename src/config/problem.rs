@@ -37,14 +37,14 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All mistakes of a configuration file, in the order of its lines. Never empty.
+/// All mistakes of a configuration and the files it names, by file and line. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// At least one problem, in any order.
     pub(super) fn new(mut all: Vec<Problem>) -> Self {
-        all.sort_by_key(|problem| (problem.line, problem.column));
+        all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         Self(all)
     }
 

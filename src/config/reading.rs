@@ -53,6 +53,12 @@ impl<'a> Reading<'a> {
         Reported(())
     }
 
+    /// Takes over what was wrong in another file that this one names.
+    pub(super) fn adopt(&self, problems: impl IntoIterator<Item = Problem>) -> Reported {
+        self.problems.borrow_mut().extend(problems);
+        Reported(())
+    }
+
     /// The settings, if nothing was wrong. A failure has left a problem behind: only `report` makes a [`Reported`].
     pub(super) fn finish<T>(self, settings: Result<T, Reported>) -> Result<T, Problems> {
         let problems = self.problems.into_inner();

@@ -2,6 +2,7 @@
 //!
 //! Owns the structs, their defaults and the redaction of secrets. Must not know TOML, files or problems.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::auth::IssuerSettings;
-use crate::quota::Policy;
+use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
 /// Everything the configuration says.
@@ -25,6 +26,19 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// Where requests go; at least one.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Other names of models, and models that stand in for others.
+    pub routing: Routing,
+    /// What models cost.
+    pub prices: PriceList,
+}
+
+/// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Another name of a model to the model.
+    pub aliases: BTreeMap<String, String>,
+    /// A model to those that may stand in for it, best first.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
 }
 
 /// `[server]`.

@@ -6,6 +6,8 @@ mod bad_plans;
 mod files;
 mod good;
 mod parts;
+mod prices;
+mod routing;
 mod shipped;
 mod whole;
 

@@ -1,8 +1,13 @@
 //! `[[upstreams]]`: the servers that requests go to.
 //!
-//! Owns the keys of that table, and that no pattern leads to two servers. Must not know how a request is sent.
+//! Owns the keys of that table; those that name models otherwise are in `routing`. Must not know how a request is sent.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::entry::{Entry, all};
 use super::nearest::did_you_mean;
@@ -10,13 +15,27 @@ use super::reading::{Reported, listed, quoted};
 use super::section::{Keys, Section};
 use super::url;
 use super::value::{self, Names};
-use crate::quota::Pattern;
-use crate::upstream::{BaseUrl, UpstreamSettings};
+use crate::upstream::{BaseUrl, Check, UpstreamSettings};
 
 const KEYS: Keys = Keys {
-    known: &["name", "base_url", "api_key", "api_key_file", "models", "serves", "timeouts"],
-    later: &["weight", "priority", "rewrite"],
+    known: &[
+        "name",
+        "base_url",
+        "api_key",
+        "api_key_file",
+        "models",
+        "serves",
+        "timeouts",
+        "weight",
+        "priority",
+        "max_concurrent",
+        "ca_file",
+        "health_check",
+        "rewrite",
+    ],
+    later: &[],
 };
+const CHECK_KEYS: Keys = Keys { known: &["path", "every"], later: &[] };
 const TIMEOUT_KEYS: Keys = Keys { known: &["connect", "first_byte", "idle"], later: &[] };
 
 /// The client APIs, by the names that `serves` goes by.
@@ -32,6 +51,17 @@ const FIRST_BYTE_DEFAULT_MS: u64 = 300_000;
 const IDLE_MS: (u64, u64) = (1_000, 3_600_000);
 const IDLE_DEFAULT_MS: u64 = 120_000;
 
+/// A share among others: beyond this, priorities say what is meant.
+const WEIGHT_MAX: u64 = 1_000;
+const PRIORITY_MAX: u64 = 1_000;
+/// More requests at once than one process can hold are no cap.
+const CONCURRENT_MAX: u64 = 1_000_000;
+/// How often a check asks, in milliseconds.
+const CHECK_EVERY_MS: (u64, u64) = (1_000, 3_600_000);
+const CHECK_EVERY_DEFAULT_MS: u64 = 10_000;
+/// A bundle of all public authorities is below 300 KiB, in bytes.
+const CA_FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+
 /// Reads `[[upstreams]]`; at least one.
 pub(super) fn read(root: &Section<'_>) -> Result<Vec<UpstreamSettings>, Reported> {
     let sections = root.sections("upstreams")?;
@@ -40,12 +70,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<Vec<UpstreamSettings>, Reported
         return Err(root.missing("upstreams", "at least one server that requests go to", Some(hint)));
     }
     let mut names = Names::new(value::is_label, value::LABEL_ALLOWED);
-    let mut routes = Routes::default();
-    all(sections.iter().map(|section| {
-        let upstream = upstream(section, &mut names)?;
-        routes.add(section, &upstream)?;
-        Ok(upstream)
-    }))
+    all(sections.iter().map(|section| upstream(section, &mut names)))
 }
 
 fn upstream(section: &Section<'_>, names: &mut Names) -> Result<UpstreamSettings, Reported> {
@@ -57,17 +82,25 @@ fn upstream(section: &Section<'_>, names: &mut Names) -> Result<UpstreamSettings
         section.require("models", "patterns, such as [\"gpt-*\"]").and_then(|entry| value::patterns(&entry));
     let serves = serves(section, base_url.as_ref().ok());
     let timeouts = section.section("timeouts").and_then(|section| timeouts(&section));
+    let weight = count(section, "weight", (1, WEIGHT_MAX));
+    let priority = count(section, "priority", (0, PRIORITY_MAX));
+    let max_concurrent = count(section, "max_concurrent", (1, CONCURRENT_MAX));
+    let ca = ca(section, base_url.as_ref().ok());
+    let check =
+        section.get("health_check").map(|entry| entry.section().and_then(|check| health_check(&check)));
     known?;
     let timeouts = timeouts?;
     Ok(UpstreamSettings {
-        name: name?,
-        base_url: base_url?,
         api_key: api_key?,
-        models: models?,
-        serves: serves?,
         connect_timeout_ms: timeouts.connect_ms,
         first_byte_timeout_ms: timeouts.first_byte_ms,
         idle_timeout_ms: timeouts.idle_ms,
+        weight: weight?.unwrap_or(1),
+        priority: priority?.unwrap_or(0),
+        max_concurrent: max_concurrent?,
+        ca: ca?,
+        check: check.transpose()?,
+        ..UpstreamSettings::new(&name?, base_url?, models?, serves?)
     })
 }
 
@@ -116,15 +149,20 @@ fn serves(section: &Section<'_>, base_url: Option<&BaseUrl>) -> Result<BTreeMap<
     Ok(serves.into_iter().collect())
 }
 
+const PATH_ALLOWED: &str = "a path that begins with `/`, such as \"/v1\"";
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"<>".contains(&byte))
+        && !text.contains("//")
+}
+
 /// The path prefix of a dialect, without a slash at its end.
 fn prefix(entry: &Entry<'_>, base_url: Option<&BaseUrl>) -> Result<String, Reported> {
     let text = entry.text()?;
-    let sound = text.starts_with('/')
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%\\\"<>".contains(&byte))
-        && !text.contains("//");
-    if !sound {
+    if !is_path(&text) {
         let hint = (text.is_empty()).then(|| "write `/` for no prefix".to_owned());
-        return Err(entry.wrong(quoted(&text), "a path that begins with `/`, such as \"/v1\"", hint));
+        return Err(entry.wrong(quoted(&text), PATH_ALLOWED, hint));
     }
     let prefix = text.trim_end_matches('/');
     // the commonest slip: `…/v1` in both places asks for `/v1/v1/…`, which no server has
@@ -155,39 +193,56 @@ fn timeouts(section: &Section<'_>) -> Result<Timeouts, Reported> {
     Ok(Timeouts { connect_ms: connect_ms?, first_byte_ms: first_byte_ms?, idle_ms: idle_ms? })
 }
 
-/// Which upstream a pattern leads to, by dialect.
-#[derive(Default)]
-struct Routes(BTreeMap<(String, String), String>);
-
-impl Routes {
-    /// Adds an upstream's patterns; one that already leads elsewhere would make every model it names unreachable.
-    fn add(&mut self, section: &Section<'_>, upstream: &UpstreamSettings) -> Result<(), Reported> {
-        let entries = section.require("models", "patterns")?.elements()?;
-        all(upstream.models.iter().zip(&entries).map(|(pattern, entry)| {
-            self.clash(pattern, upstream).map_or(Ok(()), |clash| Err(told(entry, pattern, &clash)))
-        }))
-        .map(|_| ())
-    }
-
-    fn clash(&mut self, pattern: &Pattern, upstream: &UpstreamSettings) -> Option<(String, String)> {
-        for dialect in upstream.serves.keys() {
-            // patterns match without regard to case
-            let route = (dialect.clone(), pattern.as_str().to_ascii_lowercase());
-            match self.0.get(&route) {
-                Some(other) if *other != upstream.name => return Some((dialect.clone(), other.clone())),
-                Some(_) => {}
-                None => {
-                    self.0.insert(route, upstream.name.clone());
-                }
-            }
-        }
-        None
-    }
+fn count(section: &Section<'_>, key: &str, (min, max): (u64, u64)) -> Result<Option<u32>, Reported> {
+    let count = section.get(key).map(|entry| entry.integer(min, max)).transpose()?;
+    Ok(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
-fn told(entry: &Entry<'_>, pattern: &Pattern, (dialect, other): &(String, String)) -> Reported {
-    let found = format!("{}, which upstream `{other}` has too for `{dialect}`", quoted(pattern.as_str()));
-    let hint =
-        "a model must lead to one upstream: narrow one of the patterns, or take the dialect from `serves`";
-    entry.wrong(found, "a pattern that no other upstream has", Some(hint.to_owned()))
+fn health_check(section: &Section<'_>) -> Result<Check, Reported> {
+    let known = section.only(CHECK_KEYS);
+    let path = section.require("path", PATH_ALLOWED).and_then(|entry| {
+        let text = entry.text()?;
+        if is_path(&text) { Ok(text) } else { Err(entry.wrong(quoted(&text), PATH_ALLOWED, None)) }
+    });
+    let every_ms = value::duration_ms_or(section, "every", CHECK_EVERY_MS, CHECK_EVERY_DEFAULT_MS);
+    known?;
+    Ok(Check { path: path?, every_ms: every_ms? })
+}
+
+/// The certificates in `ca_file`, DER-encoded; empty if there is no such key.
+fn ca(section: &Section<'_>, base_url: Option<&BaseUrl>) -> Result<Vec<Vec<u8>>, Reported> {
+    let Some(path) = value::optional_text(section, "ca_file")? else { return Ok(Vec::new()) };
+    let Some(entry) = section.get("ca_file") else { return Ok(Vec::new()) };
+    if base_url.is_some_and(|url| !url.tls) {
+        let hint = "write `https://` in `base_url`, or remove the key".to_owned();
+        return Err(entry.wrong(
+            "a file although `base_url` is `http://`",
+            "a file beside `https://`",
+            Some(hint),
+        ));
+    }
+    certificates(Path::new(&path)).map_err(|reason| {
+        let allowed = "a readable PEM file with one certificate or more";
+        entry.wrong(format!("{}: {reason}", quoted(&path)), allowed, None)
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut pem = Vec::new();
+    file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem).map_err(|error| error.to_string())?;
+    if u64::try_from(pem.len()).is_ok_and(|length| length > CA_FILE_BYTES_MAX) {
+        return Err("more than 4 MiB".to_owned());
+    }
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(|error| error.to_string())?;
+    // a certificate that only looks like one would fail at the first request instead of here
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in &found {
+        roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+    }
+    if found.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    Ok(found.into_iter().map(|certificate| certificate.as_ref().to_vec()).collect())
 }

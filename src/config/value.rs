@@ -36,6 +36,13 @@ pub(super) fn is_label(text: &str) -> bool {
     is_name(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'.')
 }
 
+/// Whether a text can be the name of one model: what a request may carry, and no pattern.
+pub(super) fn is_model(text: &str) -> bool {
+    (1..=PATTERN_BYTES_MAX).contains(&text.len())
+        && !text.starts_with('@')
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*')
+}
+
 /// The names in a list of tables: each is well formed and stands once.
 pub(super) struct Names {
     is_sound: fn(&str) -> bool,

@@ -6,6 +6,7 @@
 mod admit;
 mod denied;
 mod explain;
+mod fallback;
 mod live;
 mod outage;
 mod permit;

@@ -8,15 +8,18 @@ use pingora::http::ResponseHeader;
 
 use super::Gateway;
 use super::context::{Answer, Context, Forward};
+use super::price::Cost;
 use crate::dialect::{
-    Kind, Meter, Problem, RateItem, RateUnit, Usage, UsageChunkFilter, is_upstream_private,
+    Kind, Meter, Problem, RateItem, RateUnit, Rename, Usage, UsageChunkFilter, is_upstream_private,
     is_upstream_rate_header, rate_headers, render,
 };
 use crate::gate::{Ending, LimitView, Permit};
 use crate::quota::{Meter as Counted, Window};
 use crate::store::Outcome;
 use crate::store::entry::Tokens;
-use crate::telemetry::Metrics;
+
+/// Says that another model answered than the one asked for, and which.
+const FALLBACK: &str = "x-tollgate-model-fallback";
 
 /// How much of an upstream's error body is kept to be cleaned; the rest is cut off.
 const ERROR_BODY_MAX: usize = 256 * 1024;
@@ -32,7 +35,9 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     if (100..200).contains(&status) {
         return Ok(());
     }
+    // accepted: no other upstream is asked from here on
     forward.shared.drop_body();
+    forward.raw = Bytes::new();
     let upstream_wait = forward.sent.map(|sent| sent.elapsed()).unwrap_or_default();
     forward.upstream_wait = Some(upstream_wait);
     forward.is_2xx = (200..300).contains(&status);
@@ -42,6 +47,9 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     clean(response);
     begin(response, forward, status, &request_id)?;
     response.insert_header("x-request-id", &request_id)?;
+    if forward.attempts.model != forward.model {
+        response.insert_header(FALLBACK, &forward.attempts.model)?;
+    }
     if let Some(permit) = &forward.permit {
         for (name, value) in rate_headers(dialect, &rate_items(permit)) {
             response.insert_header(name, value)?;
@@ -82,11 +90,12 @@ fn begin(response: &mut ResponseHeader, forward: &mut Forward, status: u16, requ
         let seen = if is_plain { content_type.as_deref() } else { Some("application/octet-stream") };
         let meter = Box::new(Meter::new(route.dialect, route.endpoint, seen, stream));
         let filter = (forward.usage_added && is_events && is_plain).then(UsageChunkFilter::new);
-        if is_events {
-            // with a length, Pingora would flush only at the end
+        let rename = forward.renames(content_type.as_deref().filter(|_| is_plain), is_events).map(Box::new);
+        if is_events || rename.is_some() {
+            // with a length, Pingora would flush only at the end; and a renamed answer has another
             chunked(response)?;
         }
-        forward.answer = Answer::Passing { meter, filter };
+        forward.answer = Answer::Passing { meter, filter, rename };
         return Ok(());
     }
     let instead = matches!(status, 401 | 403).then(|| {
@@ -133,17 +142,20 @@ impl Gateway {
     pub(super) fn piece(&self, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
         let Some(forward) = ctx.forward() else { return };
         match &mut forward.answer {
-            Answer::Passing { meter, filter } => {
+            Answer::Passing { meter, filter, rename } => {
                 if let Some(chunk) = body.as_ref() {
                     meter.feed(chunk);
                 }
                 if let Some(filter) = filter {
                     *body = body.take().map(|chunk| filter.feed(chunk)).filter(|chunk| !chunk.is_empty());
                 }
+                if end && let Some(filter) = filter.take() {
+                    append(body, &filter.finish());
+                }
+                if let Some(rename) = rename {
+                    *body = body.take().map(|chunk| rename.feed(chunk));
+                }
                 if end {
-                    if let Some(filter) = filter.take() {
-                        append(body, &filter.finish());
-                    }
                     self.ended(forward, Outcome::Ok);
                 }
             }
@@ -153,7 +165,7 @@ impl Gateway {
                     kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
                 if end {
-                    let key = forward.chosen.upstream.api_key.as_deref();
+                    let key = forward.attempts.chosen.upstream.api_key.as_deref();
                     let clean = instead.take().unwrap_or_else(|| without_key(std::mem::take(kept), key));
                     *body = Some(clean);
                     self.ended(forward, Outcome::UpstreamError);
@@ -167,17 +179,26 @@ impl Gateway {
     pub(super) fn ended(&self, forward: &mut Forward, outcome: Outcome) {
         let answer = std::mem::replace(&mut forward.answer, Answer::Ended);
         let Some(permit) = forward.permit.take() else { return };
-        let tokens = match answer {
-            Answer::Passing { meter, .. } => tokens(&meter.finish(), forward.ask.input_bytes),
-            Answer::None | Answer::Error { .. } | Answer::Ended => Tokens::default(),
+        let (tokens, cost) = match answer {
+            Answer::Passing { meter, .. } => {
+                let tokens = tokens(&meter.finish(), forward.ask.input_bytes);
+                (tokens, self.cost(&forward.attempts.model, tokens))
+            }
+            Answer::None | Answer::Error { .. } | Answer::Ended => (Tokens::default(), Cost::default()),
         };
-        count(&self.metrics, tokens);
-        permit.finish(Ending { tokens, ..Ending::bare(outcome) });
+        self.metrics.consumed(tokens.input, tokens.output, tokens.cached, cost.micro_usd);
+        permit.finish(Ending { outcome, tokens, cost_micro_usd: cost.micro_usd, price: cost.price });
     }
 }
 
-fn count(metrics: &Metrics, tokens: Tokens) {
-    metrics.consumed(tokens.input, tokens.output, tokens.cached, 0);
+impl Forward {
+    /// Puts the asked name into an answer that came by an alias. Where another model stood in, the answer keeps its name.
+    fn renames(&self, content_type: Option<&str>, is_events: bool) -> Option<Rename> {
+        let is_json = content_type?.trim_start().starts_with("application/json");
+        let by_alias = self.model != self.ask.model && self.attempts.model == self.model;
+        let new = || Rename::new(self.route.dialect, self.route.endpoint, is_events, &self.ask.model);
+        ((is_json || is_events) && by_alias).then(new)
+    }
 }
 
 /// The upstream's figures; what it did not report is estimated from the bytes that passed, and marked.

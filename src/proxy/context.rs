@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
+use super::attempts::Attempts;
 use super::replay::Shared;
 use crate::clock::Stopwatch;
-use crate::dialect::{Ask, Dialect, Meter, Route, UsageChunkFilter};
+use crate::dialect::{Ask, Dialect, Meter, Rename, Route, UsageChunkFilter};
 use crate::gate::Permit;
 use crate::telemetry::Labels;
-use crate::upstream::Chosen;
 
 /// The context of one request.
 pub struct Context {
@@ -39,8 +39,12 @@ pub struct Forward {
     pub route: Route,
     /// What it asks for.
     pub ask: Ask,
-    /// Where it goes.
-    pub chosen: Chosen,
+    /// The model that is meant: the name asked for, or what an alias stands for. Quota goes by it.
+    pub model: String,
+    /// Where it goes, and with which model.
+    pub attempts: Attempts,
+    /// The body as the caller sent it, while another upstream may still be asked.
+    pub raw: Bytes,
     /// The hold; `None` for calls that are not counted, and after it was finished.
     pub permit: Option<Permit>,
     /// The client's session and the body, behind the wrapper.
@@ -49,8 +53,6 @@ pub struct Forward {
     pub body_bytes: usize,
     /// Did we ask for usage that the client did not ask for?
     pub usage_added: bool,
-    /// Connect attempts so far.
-    pub attempts: usize,
     /// The gateway's own time before the request was sent.
     pub before_upstream: std::time::Duration,
     /// Since the request was sent.
@@ -73,6 +75,8 @@ pub enum Answer {
         meter: Box<Meter>,
         /// Takes out the usage chunk that we asked for.
         filter: Option<UsageChunkFilter>,
+        /// Puts the name in that the caller asked for.
+        rename: Option<Box<Rename>>,
     },
     /// Another status: the body is kept and cleaned before it passes.
     Error {

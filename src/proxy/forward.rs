@@ -1,10 +1,13 @@
 //! The request as it goes upstream: its path rebuilt, the caller's credentials gone, our key in their place.
 
+use std::time::Duration;
+
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::context::Forward;
+use super::replay::Patience;
 use crate::clock::Stopwatch;
 use crate::dialect::{Dialect, is_client_secret_or_hop, upstream_path};
 
@@ -13,8 +16,9 @@ use crate::dialect::{Dialect, is_client_secret_or_hop, upstream_path};
 /// # Errors
 /// A path or a key that is no valid header: answered with 500.
 pub fn prepare(request: &mut RequestHeader, forward: &mut Forward) -> Result<()> {
-    let upstream = &forward.chosen.upstream;
-    let path = upstream_path(&forward.route, &forward.chosen.prefix, &forward.ask.model);
+    let attempts = &forward.attempts;
+    let upstream = &attempts.chosen.upstream;
+    let path = upstream_path(&forward.route, &attempts.chosen.prefix, &attempts.model);
     let uri =
         path.parse::<http::Uri>().or_err(ErrorType::InternalError, "the upstream's path is not valid")?;
     request.set_uri(uri);
@@ -35,6 +39,11 @@ pub fn prepare(request: &mut RequestHeader, forward: &mut Forward) -> Result<()>
         request.insert_header(name, value)?;
     }
     forward.sent = Some(Stopwatch::start());
+    let patience = Patience {
+        first_byte: Duration::from_millis(upstream.first_byte_timeout_ms),
+        idle: Duration::from_millis(upstream.idle_timeout_ms),
+    };
+    forward.shared.wait_with(patience);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use pingora::Result;
 use pingora::proxy::Session;
 
+use super::attempts::Attempts;
 use super::context::{Answer, Context, Forward, Stage};
 use super::problem::{self, Refused};
 use super::replay::{Shared, placeholder};
@@ -19,6 +20,7 @@ use crate::auth::{AuthError, Caller, client_address};
 use crate::dialect::{Ask, Dialect, Kind, Problem, Route, needs_usage, query_key, rewrite, route, scan};
 use crate::gate::{Asked, Who};
 use crate::telemetry::{Labels, outcome};
+use crate::upstream::UpstreamTable;
 
 /// The header that traces a request; taken from the client if it is well-formed.
 const REQUEST_ID: &str = "x-request-id";
@@ -140,16 +142,15 @@ impl Gateway {
             Ok(ask) => ask,
             Err(error) => return Step::Refused(Refused::new(error.problem(), outcome::BAD_REQUEST)),
         };
-        let chosen = match self.upstreams.load().choose(route.dialect.as_str(), &ask.model) {
-            Ok(chosen) => chosen,
-            Err(error) => return Step::Refused(problem::of_no_upstream(&error)),
+        let table = self.upstreams.load_full();
+        let model = table.resolve(&ask.model).to_owned();
+        let attempts = match self.first(table, route.dialect, &model, who) {
+            Ok(attempts) => attempts,
+            Err(refused) => return Step::Refused(refused),
         };
-        ctx.labels = self.labels(ctx.labels.dialect, &chosen.upstream.name, &ask.model, who);
-        if let Err(denied) = self.gate.check_model(who, &ask.model) {
-            return Step::Refused(problem::of_denied(&denied));
-        }
+        ctx.labels = self.labels(ctx.labels.dialect, &attempts.chosen.upstream.name, &model, who);
         let permit = if route.endpoint.metered() {
-            let asked = asked(&ctx.request_id, &route, &ask, &chosen.upstream.name);
+            let asked = asked(&ctx.request_id, &route, &ask, &attempts);
             match self.gate.admit(who, asked).await {
                 Ok(permit) => Some(permit),
                 Err(denied) => return Step::Refused(problem::of_denied(&denied)),
@@ -158,7 +159,8 @@ impl Gateway {
             None
         };
         let usage_added = permit.is_some() && needs_usage(&route, &ask);
-        let sent = rewrite(&route, &ask, &raw, None, usage_added).map_or(raw, Bytes::from);
+        let sent = rewrite(&route, &ask, &raw, Some(&model), usage_added);
+        let sent = sent.map_or_else(|| raw.clone(), Bytes::from);
         let body_bytes = sent.len();
         let original = mem::replace(&mut *session.downstream_session, placeholder());
         let (wrapped, shared) = Shared::wrap(original, sent);
@@ -166,18 +168,36 @@ impl Gateway {
         Step::Forward(Box::new(Forward {
             route,
             ask,
-            chosen,
+            model,
+            attempts,
+            raw,
             permit,
             shared,
             body_bytes,
             usage_added,
-            attempts: 0,
             before_upstream: ctx.started.elapsed(),
             sent: None,
             upstream_wait: None,
             is_2xx: false,
             answer: Answer::None,
         }))
+    }
+
+    /// Where the model leads first, if the plan includes it.
+    fn first(
+        &self,
+        table: Arc<UpstreamTable>,
+        dialect: Dialect,
+        model: &str,
+        who: &Who,
+    ) -> Result<Attempts, Refused> {
+        // who asks for a model that does not exist hears that, and not that the plan lacks it
+        table.candidates(dialect.as_str(), model, 0).map_err(|error| problem::of_no_upstream(&error))?;
+        self.gate.check_model(who, model).map_err(|denied| problem::of_denied(&denied))?;
+        let stand_ins = table.fallbacks(model).iter();
+        let stand_ins = stand_ins.filter(|instead| self.gate.may_stand_in(who, model, instead)).cloned();
+        let stand_ins = stand_ins.collect();
+        self.attempts(table, dialect, model, stand_ins)
     }
 
     fn labels(&self, dialect: &'static str, upstream: &str, model: &str, who: &Who) -> Labels {
@@ -191,14 +211,14 @@ impl Gateway {
     }
 }
 
-fn asked(request_id: &str, route: &Route, ask: &Ask, upstream: &str) -> Asked {
+fn asked(request_id: &str, route: &Route, ask: &Ask, attempts: &Attempts) -> Asked {
     Asked {
         request_id: request_id.to_owned(),
         dialect: route.dialect.as_str(),
         endpoint: route.endpoint.as_str(),
-        upstream: upstream.to_owned(),
+        upstream: attempts.chosen.upstream.name.clone(),
         model_requested: ask.model.clone(),
-        model: ask.model.clone(),
+        model: attempts.model.clone(),
         stream: ask.stream || route.stream_by_path,
         task: String::new(),
     }

@@ -4,15 +4,19 @@
 //! Knows `gate`, `auth`, `dialect` and `upstream`; must not know SQL, Redis or any concrete store.
 
 mod answer;
+mod attempts;
 mod body;
+mod checks;
 mod context;
 mod forward;
 mod intake;
 mod listen;
 mod local;
 mod models;
+mod patience;
 mod peer;
 mod phases;
+mod price;
 mod problem;
 mod replay;
 mod respond;
@@ -26,17 +30,26 @@ use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 
+pub use checks::keep_checked;
 pub use listen::{DoorSettings, serve};
 pub use peer::Resolver;
 
+use peer::Authorities;
+
 use crate::auth::Authenticator;
+use crate::clock::Stopwatch;
 use crate::config::ServerSettings;
 use crate::gate::Gate;
+use crate::quota::PriceList;
 use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
+use crate::upstream::{Fleet, UpstreamTable};
 
-/// Connect attempts for one request, the first included. A retry takes no second hold.
+/// Upstreams that are asked for one model, the first included. A retry takes no second hold.
 const ATTEMPTS_MAX: usize = 3;
+
+/// Where Pingora stops whatever we say: above all that `attempts` allows, which is three tries for the model and each of
+/// three others, and two stale connections.
+const ROUNDS_MAX: usize = 16;
 
 /// Idle upstream connections kept, over all upstreams.
 const POOL_SIZE: usize = 512;
@@ -71,6 +84,10 @@ pub struct Parts {
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// Who serves what. Swapped on reload.
     pub upstreams: Arc<ArcSwap<UpstreamTable>>,
+    /// How they are doing. Outlives a reload.
+    pub fleet: Arc<Fleet>,
+    /// What models cost. Swapped on reload.
+    pub prices: Arc<ArcSwap<PriceList>>,
     /// Addresses of the upstreams.
     pub resolver: Arc<Resolver>,
     /// Metrics.
@@ -88,7 +105,12 @@ pub struct Gateway {
     gate: Arc<Gate>,
     auth: Arc<ArcSwap<Authenticator>>,
     upstreams: Arc<ArcSwap<UpstreamTable>>,
+    fleet: Arc<Fleet>,
+    prices: Arc<ArcSwap<PriceList>>,
     resolver: Arc<Resolver>,
+    authorities: Authorities,
+    /// The clock of health: it never goes back.
+    age: Stopwatch,
     metrics: Arc<Metrics>,
     pages: axum::Router,
     edge: Arc<ArcSwap<Edge>>,
@@ -101,7 +123,7 @@ pub type Proxy = HttpProxy<Gateway>;
 pub fn build(parts: Parts) -> Arc<Proxy> {
     let conf = ServerConf {
         threads: parts.threads,
-        max_retries: ATTEMPTS_MAX,
+        max_retries: ROUNDS_MAX,
         upstream_keepalive_pool_size: POOL_SIZE,
         ..ServerConf::default()
     };
@@ -109,7 +131,11 @@ pub fn build(parts: Parts) -> Arc<Proxy> {
         gate: parts.gate,
         auth: parts.auth,
         upstreams: parts.upstreams,
+        fleet: parts.fleet,
+        prices: parts.prices,
         resolver: parts.resolver,
+        authorities: Authorities::default(),
+        age: Stopwatch::start(),
         metrics: parts.metrics,
         pages: parts.pages,
         edge: parts.edge,

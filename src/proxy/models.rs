@@ -41,15 +41,17 @@ impl Gateway {
             .chain(plans)
             .filter(|pattern| pattern.is_literal())
             .map(|pattern| pattern.as_str().to_owned());
-        let literal = table.literal_models().map(|(model, _)| model.to_owned());
+        let literal = table.literal_models().map(str::to_owned);
         let found = named.chain(literal).filter_map(|id| Some((id.clone(), self.served(&id, who)?)));
         found.collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
     fn served(&self, id: &str, who: &Who) -> Option<ModelInfo> {
         let table = self.upstreams.load();
-        let chosen = DIALECTS.iter().find_map(|dialect| table.choose(dialect.as_str(), id).ok())?;
-        let allowed = who.plan.models.contains(id);
-        allowed.then(|| ModelInfo { id: id.to_owned(), owned_by: chosen.upstream.name.clone() })
+        let model = table.resolve(id);
+        let serving =
+            DIALECTS.iter().find_map(|dialect| table.candidates(dialect.as_str(), model, 0).ok())?;
+        let first = serving.first().filter(|_| who.plan.models.contains(model))?;
+        Some(ModelInfo { id: id.to_owned(), owned_by: first.upstream.name.clone() })
     }
 }

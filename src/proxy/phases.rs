@@ -4,6 +4,7 @@
 //! something breaks.
 
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,12 +12,13 @@ use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, OrErr, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::attempts::Failure;
 use super::context::{Answer, Context, Stage};
 use super::problem::Refused;
 use super::replay::placeholder;
-use super::{ATTEMPTS_MAX, Gateway, answer, forward, peer, respond};
+use super::{Gateway, answer, attempts, forward, peer, respond};
 use crate::dialect::{Kind, Problem, stream_error_event};
 use crate::store::Outcome;
 use crate::telemetry::outcome;
@@ -52,13 +54,16 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         let forward = ctx.forward().ok_or_else(|| forward::out_of_order("upstream_peer"))?;
-        forward.attempts += 1;
-        let upstream = &forward.chosen.upstream;
-        let address = self.resolver.address(&upstream.base_url).await;
-        let address = address
-            .or_err(ErrorType::ConnectError, "the upstream's name could not be resolved")
-            .map_err(Error::into_up)?;
-        Ok(Box::new(peer::http_peer(upstream, address)))
+        let upstream = Arc::clone(&forward.attempts.chosen.upstream);
+        match self.resolver.address(&upstream.base_url).await {
+            Ok(address) => Ok(Box::new(peer::http_peer(&upstream, address, &self.authorities))),
+            Err(error) => {
+                let context = "the upstream's name could not be resolved";
+                let mut error = Error::because(ErrorType::ConnectError, context, error).into_up();
+                error.set_retry(self.gives_up(ctx, Failure::Connect));
+                Err(error)
+            }
+        }
     }
 
     async fn upstream_request_filter(
@@ -79,6 +84,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        if self.passes_over(response.status.as_u16(), ctx) {
+            return Err(attempts::next_upstream());
+        }
         answer::header(response, ctx)
     }
 
@@ -101,8 +109,12 @@ impl ProxyHttp for Gateway {
         mut error: Box<Error>,
     ) -> Box<Error> {
         error.as_up();
-        let attempts = ctx.forward().map_or(ATTEMPTS_MAX, |forward| forward.attempts);
-        error.set_retry(attempts < ATTEMPTS_MAX);
+        let again = self.gives_up(ctx, Failure::Connect)
+            || ctx.forward().is_some_and(|forward| {
+                let url = &forward.attempts.chosen.upstream.base_url;
+                self.resolver.has_others(url) && forward.attempts.tries_again()
+            });
+        error.set_retry(again);
         error
     }
 
@@ -111,13 +123,29 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _ctx: &mut Context,
+        ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
+        if attempts::is_next_upstream(&error) {
+            return error;
+        }
+        let Some(forward) = ctx.forward() else { return error };
+        if forward.shared.take_late() {
+            // Pingora takes it for the client's, whose session it came from
+            error.as_up();
+        }
+        // once an answer was accepted its request is gone, whether or not the client has its header yet
+        let unanswered = matches!(forward.answer, Answer::None)
+            && session.response_written().is_none_or(|header| header.status.is_informational());
+        if !unanswered || *error.esource() != ErrorSource::Upstream {
+            error.set_retry(false);
+            return error;
+        }
         // a kept connection that the upstream closed just now, before it said a word: the request was not taken
-        let untouched = session.response_written().is_none() && *error.esource() != ErrorSource::Downstream;
         let closed = matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError);
-        error.set_retry(reused && untouched && closed);
+        let again = (reused && closed && forward.attempts.replaces_stale())
+            || self.gives_up(ctx, Failure::of(&error));
+        error.set_retry(again);
         error
     }
 

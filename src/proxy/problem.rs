@@ -7,7 +7,7 @@ use crate::dialect::{Kind, LimitFacts, Problem, Retry};
 use crate::gate::Denied;
 use crate::quota::{Refusal, Scope};
 use crate::telemetry::outcome;
-use crate::upstream::NoUpstream;
+use crate::upstream::{Full, NoUpstream};
 
 /// A problem and the metric outcome it counts as.
 pub struct Refused {
@@ -87,6 +87,12 @@ fn of_refusal(refusal: &Refusal) -> Refused {
 /// A model that nobody serves.
 pub fn of_no_upstream(error: &NoUpstream) -> Refused {
     Refused::new(Problem::new(Kind::ModelNotFound, sentence(&error.to_string())), outcome::REFUSED_MODEL)
+}
+
+/// Upstreams that can take no more requests at once.
+pub fn of_full(full: Full) -> Refused {
+    let text = format!("{} Try again shortly.", sentence(&full.to_string()));
+    Refused::new(Problem::new(Kind::Overloaded, text), outcome::ERROR)
 }
 
 /// A body that was not read; `None` if nobody is there to be told.

@@ -11,12 +11,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::HeaderMap;
-use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
 use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
+use pingora::{Error, ErrorType, Result};
+
+pub use super::patience::Patience;
+use super::patience::{Alarm, Pace};
 use pingora::protocols::l4::socket::SocketAddr;
 
 /// What wrapper and context share.
@@ -27,6 +30,8 @@ pub struct Shared(Arc<Mutex<Slots>>);
 struct Slots {
     body: Option<Bytes>,
     session: Option<ServerSession>,
+    pace: Option<Pace>,
+    late: bool,
 }
 
 impl Shared {
@@ -34,7 +39,7 @@ impl Shared {
     pub fn wrap(session: ServerSession, body: Bytes) -> (ServerSession, Self) {
         let shared = Self::default();
         shared.with(|slots| slots.body = Some(body));
-        let replay = Replay { inner: Some(session), shared: shared.clone() };
+        let replay = Replay { inner: Some(session), shared: shared.clone(), alarm: Alarm::default() };
         (ServerSession::new_custom(Box::new(replay)), shared)
     }
 
@@ -43,9 +48,38 @@ impl Shared {
         self.with(|slots| slots.body = None);
     }
 
+    /// Another body for the next upstream.
+    pub fn set_body(&self, body: Bytes) {
+        self.with(|slots| slots.body = Some(body));
+    }
+
+    /// The request goes out now, to an upstream that is waited for like this.
+    pub fn wait_with(&self, patience: Patience) {
+        self.with(|slots| {
+            let phase = slots.pace.as_ref().map_or(0, Pace::next_phase);
+            slots.late = false;
+            slots.pace = Some(Pace::new(patience, phase));
+        });
+    }
+
+    /// Was the upstream given up because it was silent for too long? Asked once.
+    pub fn take_late(&self) -> bool {
+        self.with(|slots| std::mem::take(&mut slots.late))
+    }
+
     /// The session, once the wrapper was dropped.
     pub fn take_session(&self) -> Option<ServerSession> {
         self.with(|slots| slots.session.take())
+    }
+
+    /// How long the upstream may still be silent, and in which phase; `None`: nothing is waited for.
+    pub(super) fn time_left(&self) -> Option<(u32, Duration)> {
+        self.with(|slots| slots.pace.as_ref().map(|pace| (pace.phase, pace.left())))
+    }
+
+    /// The upstream was silent for too long.
+    pub(super) fn set_late(&self) {
+        self.with(|slots| slots.late = true);
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Slots) -> T) -> T {
@@ -62,6 +96,7 @@ struct Replay {
     /// Only `Drop` takes it.
     inner: Option<ServerSession>,
     shared: Shared,
+    alarm: Alarm,
 }
 
 impl Drop for Replay {
@@ -127,7 +162,12 @@ impl CustomSession for Replay {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        self.get_mut().response_duplex_vec(tasks).await
+        let header = |task: &HttpTask| matches!(task, HttpTask::Header(header, _) if !header.status.is_informational());
+        let begins = tasks.iter().any(header);
+        let done = self.get_mut().response_duplex_vec(tasks).await;
+        // after the write: the time that the client took is not the upstream's
+        self.shared.with(|slots| slots.pace.as_mut().map(|pace| pace.heard(begins)));
+        done
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) {
@@ -179,8 +219,13 @@ impl CustomSession for Replay {
     }
 
     async fn read_body_or_idle(&mut self, _no_body_expected: bool) -> Result<Option<Bytes>> {
-        // the body is done: what is left is to notice that the client leaves
-        self.get_mut().read_body_or_idle(true).await
+        // the body is done: what is left is to notice that the client leaves, or that the upstream says nothing. This is
+        // polled for as long as Pingora waits for either
+        let Self { inner: Some(inner), shared, alarm } = self else { return Ok(None) };
+        tokio::select! {
+            left = inner.read_body_or_idle(true) => left,
+            () = alarm.rings(shared) => Error::e_explain(ErrorType::ReadTimedout, "the upstream was silent for too long"),
+        }
     }
 
     fn body_bytes_sent(&self) -> usize {

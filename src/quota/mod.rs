@@ -7,6 +7,7 @@ mod id;
 mod limit;
 mod pattern;
 mod plan;
+mod price;
 mod refusal;
 mod window;
 
@@ -15,6 +16,7 @@ pub use id::{Domain, Scope, decode_id, encode_id};
 pub use limit::{Limit, MAX_AMOUNT, Meter};
 pub use pattern::Pattern;
 pub use plan::{Group, ModelSet, Plan, Policy, Subject};
+pub use price::{Price, PriceLine, PriceList, Priced};
 pub use refusal::{Refusal, RefusalContext};
 pub use window::{Calendar, Period, Rate, Window};
 

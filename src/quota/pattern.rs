@@ -27,6 +27,12 @@ impl Pattern {
         self.pieces.len() == 1
     }
 
+    /// How well the pattern names a model, if it does: literally is best, then the longer text. Two patterns may claim
+    /// a model equally well.
+    pub fn claim(&self, name: &str) -> Option<(bool, usize)> {
+        self.matches(name).then(|| (self.is_literal(), self.text.len()))
+    }
+
     /// Does the whole name match?
     pub fn matches(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();

@@ -56,6 +56,8 @@ pub struct Metrics {
     first_byte: HistogramVec,
     tokens: IntCounterVec,
     cost_usd: prometheus::Counter,
+    unpriced: IntCounterVec,
+    moved_on: IntCounterVec,
     /// Requests between their header and their end.
     pub in_flight: IntGauge,
     /// Holds of this gateway.
@@ -118,6 +120,16 @@ impl Metrics {
                 "tollgate_cost_usd_total",
                 "cost at the price table, in US dollars",
             )?)?,
+            unpriced: set.counters(
+                "tollgate_unpriced_answers_total",
+                "answers by models that the price list does not name",
+                &["model"],
+            )?,
+            moved_on: set.counters(
+                "tollgate_upstream_failovers_total",
+                "requests that went on to another upstream, by the one that failed and why",
+                &["upstream", "reason"],
+            )?,
             in_flight: set.gauge("tollgate_in_flight_requests", "requests in flight")?,
             holds_open: set.gauge("tollgate_holds_open", "quota holds of this gateway")?,
             holds_expired: set
@@ -129,10 +141,8 @@ impl Metrics {
             journal_pending: set
                 .gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
             ledger_rows: set.counter("tollgate_ledger_rows_total", "rows written to the ledger")?,
-            counter_drift: set.register(IntCounter::new(
-                "tollgate_counter_drift_total",
-                "counters that differed from the ledger",
-            )?)?,
+            counter_drift: set
+                .counter("tollgate_counter_drift_total", "counters that differed from the ledger")?,
             degraded: set
                 .counter("tollgate_degraded_admissions_total", "requests admitted without the counters")?,
             late_settles: set
@@ -177,6 +187,16 @@ impl Metrics {
         }
         #[expect(clippy::cast_precision_loss, reason = "a metric in dollars; the ledger keeps the integer")]
         self.cost_usd.inc_by(cost_micro_usd as f64 / 1e6);
+    }
+
+    /// An answer by a model that has no price. `model` is one that the configuration names, or `other`.
+    pub fn unpriced(&self, model: &str) {
+        self.unpriced.with_label_values(&[model]).inc();
+    }
+
+    /// A request went on from this upstream to another: `connect`, `busy`, `status`, `timeout` or `broken`.
+    pub fn moved_on(&self, upstream: &str, reason: &str) {
+        self.moved_on.with_label_values(&[upstream, reason]).inc();
     }
 
     /// A reload of the configuration: `ok` or `refused`.

@@ -1,7 +1,11 @@
 //! Which upstream serves a model in a dialect. Pure: no sockets, no clock; health and time come in as arguments.
 
+mod fleet;
+mod health;
 mod settings;
 mod table;
 
-pub use settings::{BaseUrl, UpstreamSettings};
+pub use fleet::{Fleet, Full, Slot};
+pub use health::{Health, Leave};
+pub use settings::{BaseUrl, Check, UpstreamSettings};
 pub use table::{Chosen, NoUpstream, UpstreamTable};

@@ -24,6 +24,52 @@ pub struct UpstreamSettings {
     pub first_byte_timeout_ms: u64,
     /// Longest silence inside an answer, in milliseconds.
     pub idle_timeout_ms: u64,
+    /// Its share among upstreams of the same priority; 1 to 1000.
+    pub weight: u32,
+    /// Lower numbers are asked first.
+    pub priority: u32,
+    /// Requests it may have at once; `None`: no limit.
+    pub max_concurrent: Option<u32>,
+    /// The authorities that may sign its certificate, each DER-encoded, instead of the usual ones; empty: those.
+    pub ca: Vec<Vec<u8>>,
+    /// Ask it from time to time whether it is there.
+    pub check: Option<Check>,
+}
+
+/// An active check: `GET` of a path without a key. Any answer below 500 within the time to connect means that the
+/// server is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The path, from the host's root.
+    pub path: String,
+    /// How often, in milliseconds.
+    pub every_ms: u64,
+}
+
+impl UpstreamSettings {
+    /// An upstream that serves these models, with the defaults of the configuration for all else.
+    pub fn new(
+        name: &str,
+        base_url: BaseUrl,
+        models: Vec<Pattern>,
+        serves: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            base_url,
+            api_key: None,
+            models,
+            serves,
+            connect_timeout_ms: 5_000,
+            first_byte_timeout_ms: 300_000,
+            idle_timeout_ms: 120_000,
+            weight: 1,
+            priority: 0,
+            max_concurrent: None,
+            ca: Vec::new(),
+            check: None,
+        }
+    }
 }
 
 /// Scheme, host and port of an upstream; the path is kept as a prefix of its paths.

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { limit, usage } from "./fake.mjs";
+import { eventId, limit, usage } from "./fake.mjs";
 import { axe, check, equal, noSidewaysScroll, openPage, test, until } from "./harness.mjs";
 
 const TOKEN = "secret-token-of-user-123";
@@ -104,7 +104,7 @@ test("live by SSE: the bar moves without a reload; a broken stream resumes by La
     check(step < 50, "stream is opened again");
     await page.clock.runFor(500);
   }
-  equal(fake.requests.findLast((one) => one.path === "/api/usage/stream").headers["last-event-id"], String(fake.eventId), "Last-Event-ID");
+  equal(fake.requests.findLast((one) => one.path === "/api/usage/stream").headers["last-event-id"], eventId(at(11)), "Last-Event-ID");
   check(fake.count("/api/usage") > polls, "polled meanwhile");
   await until(async () => (await words(page, ".live"))[0] === "Live", "live again");
 });
@@ -141,6 +141,24 @@ test("polling backs off while the gateway is down, keeps the last figures, and r
     await page.clock.runFor(5_000);
     return (await page.locator("usage-dashboard .root").getAttribute("data-state")) === "ready";
   }, "recovers");
+});
+
+test("after a failure the stream's resumption brings the page back", async ({ page, fake }) => {
+  fake.user(TOKEN, at(10));
+  await mount(page, fake);
+  await until(async () => (await words(page, ".live"))[0] === "Live", "live");
+  for (const path of ["/api/usage", "/api/usage/stream"]) fake.broken.set(path, 500);
+  fake.cut();
+  await until(async () => {
+    await page.clock.runFor(500);
+    return (await page.locator("usage-dashboard .root").getAttribute("data-state")) === "error";
+  }, "failure is shown");
+  fake.broken.delete("/api/usage/stream");
+  await until(async () => {
+    await page.clock.runFor(1_000);
+    return (await page.locator("usage-dashboard .root").getAttribute("data-state")) === "ready";
+  }, "ready by the stream alone");
+  equal((await words(page, ".live"))[0], "Live", "live");
 });
 
 test("refresh button; figures after a limit's reset come by themselves", async ({ page, fake }) => {

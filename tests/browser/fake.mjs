@@ -1,6 +1,7 @@
 // A small fake of the gateway: the pages with their CSP, and the API of contract.md §6 from figures that a case sets. Owns
 // what the browser is answered; records every request. Must not know what the pages should make of it.
 
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, join, normalize } from "node:path";
@@ -60,6 +61,9 @@ export function analytics(days, until = NOW.slice(0, 10)) {
   };
 }
 
+/** Equal figures have equal ids, as at the gateway. */
+export const eventId = (body) => createHash("sha256").update(JSON.stringify(body)).digest("hex").slice(0, 16);
+
 function explanation({ userId, plan, limits, canSendPremiumMessage: passes }, model) {
   const explained = limits.map((one) => ({ ...one, bucket: `${one.name}@2026-11`, epoch: 0, ledgerUsed: one.used }));
   const verdict = passes ? "" : "Premium quota exhausted: 20 of 20 messages used this month. Resets 2026-12-01T00:00:00Z. gemini-2.0-flash is still available.";
@@ -75,7 +79,6 @@ export class Fake {
   broken = new Map();
   extra = new Map();
   #streams = new Set();
-  eventId = 0;
   #held = new Map();
 
   async start() {
@@ -110,7 +113,6 @@ export class Fake {
   /** New figures; sent to those who follow the stream. */
   change(token, body) {
     this.users.get(token).usage = body;
-    this.eventId += 1;
     for (const stream of this.#streams) if (stream.token === token) stream.answer.write(this.#event(body));
   }
 
@@ -135,7 +137,7 @@ export class Fake {
   count = (path) => this.requests.filter((request) => request.path === path).length;
   streams = (token) => [...this.#streams].filter((stream) => stream.token === token).length;
 
-  #event = (body) => `id: ${this.eventId}\ndata: ${JSON.stringify(body)}\n\n`;
+  #event = (body) => `event: usage\nid: ${eventId(body)}\ndata: ${JSON.stringify(body)}\n\n`;
 
   async #serve(request, answer) {
     const url = new URL(request.url, this.origin);
@@ -180,7 +182,7 @@ export class Fake {
     switch (`${request.method} ${url.pathname}`) {
       case "GET /api/usage": return send(200, of.usage);
       case "GET /api/usage/history": return send(200, { userId: of.usage.userId, items: of.history, next: null });
-      case "GET /api/usage/stream": return this.#stream(token, user, answer, fail);
+      case "GET /api/usage/stream": return this.#stream(token, user, request, answer, fail);
       case "GET /api/analytics": return send(200, analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined));
       case "GET /api/explain": return send(200, explanation(of.usage, url.searchParams.get("model")));
       case "GET /api/audit": return send(200, { items: this.audit.filter((row) => !url.searchParams.get("actor") || row.actor === url.searchParams.get("actor")), next: null });
@@ -191,10 +193,12 @@ export class Fake {
     }
   }
 
-  #stream(token, user, answer, fail) {
+  #stream(token, user, request, answer, fail) {
     if (user.stream !== "on") return fail(user.stream, "not_found", "There is no such page on this gateway.");
     answer.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-    answer.write(`: hello\n\n${this.#event(user.usage)}`);
+    answer.write(":\n\n");
+    // Who has seen these figures is sent nothing until they change.
+    if (request.headers["last-event-id"] !== eventId(user.usage)) answer.write(this.#event(user.usage));
     const stream = { token, answer };
     this.#streams.add(stream);
     answer.on("close", () => this.#streams.delete(stream));

@@ -47,7 +47,7 @@ async fn http_1_0_is_answered_and_the_connection_closed() {
         let mut wire = Wire::connect(&rig.gateway().url).await;
         wire.send(&request).await;
         let answer = String::from_utf8(wire.rest().await).unwrap();
-        let wanted = if request.starts_with("GET") { " 404 " } else { " 200 " };
+        let wanted = if request.starts_with("GET") { " 307 " } else { " 200 " };
         assert!(answer.lines().next().unwrap().contains(wanted), "{answer}");
     }
     rig.finish().await;

@@ -13,13 +13,16 @@ mod harness;
 
 mod bodies;
 mod chaos;
+mod clients;
 mod crash;
 mod door;
+mod failover;
 mod faults;
 mod layers;
 mod quota;
 mod race;
 mod refusals;
+mod routing;
 mod start;
 mod streams;
 mod upstreams;

@@ -33,10 +33,17 @@ fn every_shipped_file_is_sound() {
     files.sort();
     assert_eq!(
         files,
-        ["librechat.toml", "ollama.toml", "open-webui.toml", "production.toml", "tollgate.toml"],
+        [
+            "librechat.toml",
+            "ollama.toml",
+            "open-webui.toml",
+            "prices.toml",
+            "production.toml",
+            "tollgate.toml"
+        ],
         "a new file belongs into this list, and `config/` holds nothing else"
     );
-    for file in files {
+    for file in files.into_iter().filter(|file| file != "prices.toml") {
         let settings = shipped(&file);
         assert!(!settings.upstreams.is_empty(), "{file}");
     }

@@ -75,14 +75,13 @@ async fn a_full_disk_refuses_before_the_upstream_records_what_is_in_flight_and_h
     let open = open.header("x-stub-pieces", 2).header("x-stub-piece-delay-ms", 15_000);
     let id = open.id.clone();
     let open = tokio::spawn(open.send());
-    eventually("the stream does not open", async || {
-        (rig.stub.stats().await["open"] == 1).then_some(())
-    })
-    .await;
+    eventually("the stream does not open", async || (rig.stub.stats().await["open"] == 1).then_some(()))
+        .await;
     disk.fill();
     let mut admitted = 0_u64;
     let refused = loop {
-        let calls = (0..16).map(|_| tokio::spawn(rig.call_at(0, Dialect::OpenAi, "gpt-4o").token(&token).send()));
+        let calls =
+            (0..16).map(|_| tokio::spawn(rig.call_at(0, Dialect::OpenAi, "gpt-4o").token(&token).send()));
         let answers = futures_util::future::join_all(calls).await;
         let refused = answers.into_iter().map(Result::unwrap).find(|answer| answer.status != StatusCode::OK);
         admitted += 16;

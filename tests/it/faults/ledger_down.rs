@@ -117,7 +117,10 @@ async fn promotion_of_a_lagging_postgres_replica_is_replayed_to_exact() {
     fault(
         "F5",
         "promotion of a PostgreSQL replica that lacks acknowledged commits: the journal replays to exact",
-        format_args!("{} acknowledged rows lost and replayed, {whole} answers, 0 lost, 0 doubled", acknowledged - kept),
+        format_args!(
+            "{} acknowledged rows lost and replayed, {whole} answers, 0 lost, 0 doubled",
+            acknowledged - kept
+        ),
     );
 }
 

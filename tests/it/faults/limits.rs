@@ -77,7 +77,8 @@ fn member(rig: &ServerRig, name: &str, team: &str, plan: &str) -> String {
 /// Calls of all members at once through both gateways; how many were answered to each.
 async fn rush(rig: &ServerRig, tokens: &[String], model: &str, each: usize) -> Vec<u64> {
     let calls = (0..each * tokens.len()).map(|number| {
-        let call = rig.call_at(number % 2, Dialect::OpenAi, model).token(&tokens[(number / 2) % tokens.len()]);
+        let call =
+            rig.call_at(number % 2, Dialect::OpenAi, model).token(&tokens[(number / 2) % tokens.len()]);
         tokio::spawn(async move { (number, call.send().await.status) })
     });
     let mut answered = vec![0; tokens.len()];
@@ -178,10 +179,7 @@ async fn a_user_who_changes_team_in_mid_flight_settles_where_the_hold_was_taken(
         call.header("x-stub-pieces", 20).header("x-stub-piece-delay-ms", 50)
     };
     let open: Vec<_> = (0..4).map(|_| tokio::spawn(stream(&red).send())).collect();
-    eventually("the streams do not open", async || {
-        (rig.stub.stats().await["open"] == 4).then_some(())
-    })
-    .await;
+    eventually("the streams do not open", async || (rig.stub.stats().await["open"] == 4).then_some(())).await;
     let blue = member(&rig, "alice", "blue", "crew");
     for _ in 0..3 {
         let call = rig.call_at(1, Dialect::OpenAi, "gpt-4o").token(&blue);
@@ -194,13 +192,18 @@ async fn a_user_who_changes_team_in_mid_flight_settles_where_the_hold_was_taken(
     for (token, pool) in [(&red, 4), (&blue, 3)] {
         assert_eq!(used(&rig.usage_at(0, token).await, "pool"), pool);
     }
-    let of = |team| format!("SELECT count(*) FROM message_logs WHERE domain = 'team:{team}' AND messages = 1");
+    let of =
+        |team| format!("SELECT count(*) FROM message_logs WHERE domain = 'team:{team}' AND messages = 1");
     let rows = (rig.postgres.number(&of("red")).await, rig.postgres.number(&of("blue")).await);
     assert_eq!(rows, (4, 3), "rows of the old team and of the new");
     // the check at the end compares limits by name, and alice has used those of two teams
     user(&rig, "alice", "alone");
     rig.finish().await;
-    fault("F20", "a user changes team in mid-flight: old holds settle in the old team", "4 in the old, 3 in the new");
+    fault(
+        "F20",
+        "a user changes team in mid-flight: old holds settle in the old team",
+        "4 in the old, 3 in the new",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,7 +47,8 @@ async fn at_the_turn_of_a_month_each_message_counts_in_the_month_of_its_admissio
                OR json_extract(charges, '$[0][3]') <> month";
     let misplaced: i64 = db.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(misplaced, 0, "rows in another month than that of their admission");
-    let sql = "SELECT count(*) FROM message_logs WHERE month <> strftime('%Y-%m', ended_at_ms / 1000, 'unixepoch')";
+    let sql =
+        "SELECT count(*) FROM message_logs WHERE month <> strftime('%Y-%m', ended_at_ms / 1000, 'unixepoch')";
     let straddling: i64 = db.query_row(sql, [], |row| row.get(0)).unwrap();
     let sql = "SELECT period, sum(used) FROM user_usage GROUP BY period ORDER BY period";
     let mut statement = db.prepare(sql).unwrap();

@@ -30,7 +30,15 @@ pub struct Row {
     pub status: u16,
     /// 1: a charged message.
     pub messages: u64,
+    pub input_tokens: u64,
     pub output_tokens: u64,
+    pub cached_tokens: u64,
+    pub upstream: String,
+    pub model_requested: String,
+    pub model_dispatched: String,
+    pub cost_micro_usd: u64,
+    /// `input/output/cached`; empty: none known.
+    pub price: String,
     pub estimated: bool,
     charges: BTreeMap<Bucket, u64>,
 }
@@ -153,7 +161,8 @@ impl Books {
 
 fn rows(db: &Connection) -> Vec<Row> {
     let sql =
-        "SELECT request_id, user_id, outcome, status, messages, output_tokens, estimated, domain, charges
+        "SELECT request_id, user_id, outcome, status, messages, output_tokens, estimated, domain, charges,
+        input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price
         FROM message_logs ORDER BY admitted_at_ms, id";
     let mut statement = db.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
@@ -164,7 +173,14 @@ fn rows(db: &Connection) -> Vec<Row> {
             outcome: row.get(2)?,
             status: row.get(3)?,
             messages: amount(row, 4)?,
+            input_tokens: amount(row, 9)?,
             output_tokens: amount(row, 5)?,
+            cached_tokens: amount(row, 10)?,
+            upstream: row.get(11)?,
+            model_requested: row.get(12)?,
+            model_dispatched: row.get(13)?,
+            cost_micro_usd: amount(row, 14)?,
+            price: row.get(15)?,
             estimated: row.get(6)?,
             charges: charges_of(&domain, &charges),
         })

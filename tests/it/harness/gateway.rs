@@ -66,7 +66,12 @@ impl Gateway {
     pub async fn start_again(&mut self) {
         assert!(self.process.is_none(), "the gateway still runs");
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let child = command(&self.config).args(&self.arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let child = command(&self.config)
+            .args(&self.arguments)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         self.process = Some(child);
         let ready = format!("{}/health/ready", self.admin_url);
         let http = self.http.clone();

@@ -28,7 +28,7 @@ pub use folder::Folder;
 pub use gateway::{Gateway, command, signal};
 pub use ports::Port;
 pub use servers::{Load, Pace, Postgres, Redis, Seen, ServerRig, fault, number_from};
-pub use setup::{STUB_KEY, Setup, Upstream};
+pub use setup::{SECRET, STUB_KEY, Setup, Upstream};
 pub use stub::Stub;
 pub use tape::{Tape, json_reply};
 pub use wait::{LONGEST, eventually, within};
@@ -217,7 +217,7 @@ impl Rig {
 
 /// The issuer as the gateway's configuration describes it.
 fn issuer() -> IssuerSettings {
-    IssuerSettings::new("chat", vec![Algorithm::Hs256], KeySource::Secret(Secret::new(setup::SECRET)))
+    IssuerSettings::new("chat", vec![Algorithm::Hs256], KeySource::Secret(Secret::new(SECRET)))
 }
 
 /// A client with limits, and without the proxy that the environment may name.

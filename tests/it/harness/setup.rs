@@ -44,7 +44,13 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { gateways: 1, upstream: Upstream::Stub, stores: None, clock_shift: Duration::ZERO, changes: Vec::new() }
+        Self {
+            gateways: 1,
+            upstream: Upstream::Stub,
+            stores: None,
+            clock_shift: Duration::ZERO,
+            changes: Vec::new(),
+        }
     }
 }
 

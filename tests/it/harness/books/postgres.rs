@@ -4,8 +4,10 @@ use tokio_postgres::{NoTls, Row as Line};
 
 use super::{Books, Bucket, Row, Total, charges_of};
 
-const ROWS: &str = "SELECT request_id, user_id, outcome, status::bigint, messages, output_tokens, estimated, domain,
-    charges::text FROM message_logs ORDER BY admitted_at_ms, id";
+const ROWS: &str =
+    "SELECT request_id, user_id, outcome, status::bigint, messages, output_tokens, estimated, domain,
+    charges::text,
+    input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price FROM message_logs ORDER BY admitted_at_ms, id";
 const TOTALS: &str =
     "SELECT domain, scope, owner, limit_name, period, epoch, period_end_ms, used FROM user_usage";
 const EPOCHS: &str = "SELECT domain, owner_key, epoch FROM usage_epochs";
@@ -32,7 +34,14 @@ fn row(line: &Line) -> Row {
         outcome: line.get(2),
         status: u16::try_from(line.get::<_, i64>(3)).unwrap(),
         messages: amount(line, 4),
+        input_tokens: amount(line, 9),
         output_tokens: amount(line, 5),
+        cached_tokens: amount(line, 10),
+        upstream: line.get(11),
+        model_requested: line.get(12),
+        model_dispatched: line.get(13),
+        cost_micro_usd: amount(line, 14),
+        price: line.get(15),
         estimated: line.get(6),
         charges: charges_of(&domain, &charges),
     }

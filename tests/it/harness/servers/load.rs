@@ -169,7 +169,8 @@ impl Caller {
                         self.seen.examples.lock().unwrap().entry(status).or_insert_with(|| answer.text());
                     }
                     self.seen.answer(status, watch.elapsed_ms());
-                    let pause = if status == 200 { Duration::from_millis(self.pace.pause_ms) } else { BREATH };
+                    let pause =
+                        if status == 200 { Duration::from_millis(self.pace.pause_ms) } else { BREATH };
                     tokio::time::sleep(pause).await;
                 }
                 Err(_) => {

@@ -103,8 +103,7 @@ impl Postgres {
 
     /// Runs statements.
     pub async fn execute(&self, sql: &str) {
-        let (client, connection) =
-            tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
         let connection = tokio::spawn(connection);
         client.batch_execute(sql).await.unwrap();
         drop(client);
@@ -113,8 +112,7 @@ impl Postgres {
 
     /// The one number that a query gives.
     pub async fn number(&self, sql: &str) -> i64 {
-        let (client, connection) =
-            tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
         let connection = tokio::spawn(connection);
         let number = client.query_one(sql, &[]).await.unwrap().get(0);
         drop(client);

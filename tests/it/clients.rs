@@ -1,0 +1,38 @@
+//! The real client SDKs of `tests/clients`, against a gateway of this harness: they print a line a case. They are
+//! fetched from their registries, so a plain test run leaves them out; `scripts/test` runs them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::harness::{Rig, SECRET, Served};
+
+/// Set to 1 by who wants the suite: it needs the network the first time.
+const SWITCH: &str = "TOLLGATE_CLIENT_SUITE";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "fetches SDKs: run by `scripts/test`, or with TOLLGATE_CLIENT_SUITE=1 and --run-ignored"]
+async fn real_client_sdks_call_stream_and_are_refused_as_they_should() {
+    assert_eq!(std::env::var(SWITCH).as_deref(), Ok("1"), "`{SWITCH}` is the switch of this test");
+    let rig = Rig::start().await;
+    let mut suite = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/run"));
+    suite
+        .arg(cache().join("clients"))
+        .env("TOLLGATE_URL", &rig.gateway().url)
+        .env("TOLLGATE_ADMIN", &rig.gateway().admin_url)
+        .env("STUB_URL", format!("http://{}", rig.stub.address))
+        .env("TOLLGATE_SECRET", SECRET)
+        .stdin(Stdio::null());
+    let status = tokio::task::spawn_blocking(move || suite.status()).await.unwrap().unwrap();
+    assert!(status.success(), "a client failed: its line is above");
+    // SDKs that abort may leave before the answer's first byte has come to the gateway
+    let books = rig.finish_where(Served::OrMore).await;
+    assert!(books.messages() > 0, "the clients talked to another gateway");
+}
+
+/// Where downloads are kept between runs.
+fn cache() -> PathBuf {
+    std::env::var_os("TOLLGATE_CACHE").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").expect("`HOME` is not set")).join(".cache/tollgate"),
+        PathBuf::from,
+    )
+}
