@@ -1,4 +1,5 @@
-//! What runs beside the requests: settles, announcements, renewal of leases, sweeps, and mending after an outage.
+//! What runs beside the requests: settles, announcements, renewal of leases, sweeps, mending after an outage, and the
+//! totals of refusals.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ impl Gate {
             self.run_announcements(),
             self.run_renewals(),
             self.run_sweeps(),
-            self.run_mending()
+            self.run_mending(),
+            self.run_refusals()
         );
     }
 

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::quota::Domain;
 use crate::store::{
-    DomainTotals, Entry, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
-    StoreError,
+    Analytics, AuditFilter, Day, DomainTotals, Entry, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch,
+    RefusalTotal, ResetRequest, Seen, StoreError,
 };
 
 /// What the next ingest does instead of its work.
@@ -38,6 +38,8 @@ pub(super) struct FakeState {
     pub(super) bad: HashSet<Uuid>,
     /// The table is missing: everything is refused for good.
     pub(super) broken: bool,
+    /// It is mended by itself after so many more batches.
+    pub(super) batches_until_mended: Option<usize>,
     pub(super) incarnation: u64,
 }
 
@@ -59,6 +61,11 @@ impl Ledger for FakeLedger {
         let mishap = state.mishaps.pop_front();
         match &mut state.batches_until_down {
             Some(0) => state.down = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        match &mut state.batches_until_mended {
+            Some(0) => state.broken = false,
             Some(left) => *left -= 1,
             None => {}
         }
@@ -106,6 +113,15 @@ impl Ledger for FakeLedger {
     }
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
         unused("totals")
+    }
+    async fn analytics(&self, _: &Day, _: &Day) -> Result<Analytics, StoreError> {
+        unused("analytics")
+    }
+    async fn record_refusals(&self, _: &str, _: &[RefusalTotal]) -> Result<(), StoreError> {
+        unused("record_refusals")
+    }
+    async fn audit(&self, _: &AuditFilter) -> Result<Vec<crate::store::audit::AuditRecord>, StoreError> {
+        unused("audit")
     }
     async fn ping(&self) -> Result<(), StoreError> {
         unused("ping")
