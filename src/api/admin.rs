@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::error;
 use crate::gate::Gate;
+use crate::store::replica::Reads;
 use crate::store::writer::WriterHandle;
 use crate::telemetry::{Metrics, raise};
 
@@ -21,6 +22,8 @@ use crate::telemetry::{Metrics, raise};
 pub struct AdminState {
     /// Quota.
     pub gate: Arc<Gate>,
+    /// History and analytics, for their failures.
+    pub reads: Arc<Reads>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// The writer to the ledger.
@@ -40,7 +43,7 @@ pub fn router(state: AdminState) -> Router {
 }
 
 async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, error::ApiError> {
-    let AdminState { gate, metrics, writer, .. } = &state;
+    let AdminState { gate, reads, metrics, writer, .. } = &state;
     let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let counts = gate.counts();
     metrics.holds_open.set(gauge(gate.holds_open()));
@@ -51,6 +54,7 @@ async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, e
     metrics.journal_pending.set(gauge(gate.journal().pending_events()));
     #[expect(clippy::cast_precision_loss, reason = "a gauge in seconds")]
     metrics.ledger_lag_seconds.set(writer.lag_ms() as f64 / 1e3);
+    raise(&metrics.replica_failures, reads.replica_failures());
     raise(&metrics.ledger_rows, writer.rows_total());
     let page = metrics.page().map_err(|failure| {
         error::ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", failure.to_string())

@@ -2,6 +2,8 @@
 //! listener (operators). Must not know Pingora.
 
 mod admin;
+mod analytics;
+mod audit;
 mod caller;
 mod error;
 mod operate;
@@ -21,12 +23,15 @@ pub use stream::OpenStreams;
 
 use crate::auth::Authenticator;
 use crate::gate::Gate;
+use crate::store::replica::Reads;
 
 /// What the API's handlers need.
 #[derive(Clone)]
 pub struct ApiState {
     /// Quota.
     pub gate: Arc<Gate>,
+    /// History and analytics.
+    pub reads: Arc<Reads>,
     /// Who is calling.
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// True while the gateway stops.
@@ -40,6 +45,8 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/api/usage", get(usage::read).delete(usage::reset))
         .route("/api/usage/history", get(usage::history))
+        .route("/api/analytics", get(analytics::read))
+        .route("/api/audit", get(audit::read))
         .route("/api/usage/stream", get(stream::stream))
         .route("/api/explain", get(operate::explain))
         .route("/api/verify", post(operate::verify))

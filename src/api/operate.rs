@@ -71,7 +71,8 @@ pub async fn verify(
     })))
 }
 
-fn administrator(caller: &Caller) -> Result<(), ApiError> {
+/// 403 for everybody else.
+pub(super) fn administrator(caller: &Caller) -> Result<(), ApiError> {
     if caller.is_admin() { Ok(()) } else { Err(ApiError::forbidden()) }
 }
 

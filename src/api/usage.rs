@@ -121,7 +121,7 @@ pub async fn history(
 ) -> Result<impl IntoResponse, ApiError> {
     let (user_id, _) = subject(&state, &caller, query.user_id.as_deref()).await?;
     let months = query.months.unwrap_or(HISTORY_MONTHS.0).clamp(1, HISTORY_MONTHS.1);
-    let rows = state.gate.ledger().history(&user_id, months).await?;
+    let rows = state.reads.history(&user_id, months).await?;
     let row = |row: &crate::store::MonthUsage| {
         json!({
             "month": row.month,
@@ -198,7 +198,8 @@ pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
+/// Millionths of a US dollar as dollars.
 #[expect(clippy::cast_precision_loss, reason = "a display value in dollars; the ledger keeps the integer")]
-fn dollars(micro_usd: u64) -> f64 {
+pub(super) fn dollars(micro_usd: u64) -> f64 {
     micro_usd as f64 / 1e6
 }

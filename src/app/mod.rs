@@ -1,6 +1,7 @@
 //! The composition root: builds every room from the settings, runs them on one runtime, and stops them in order.
 //! Only this room and `cli` name all others.
 
+mod active;
 mod reload;
 mod running;
 mod stop;
@@ -23,6 +24,7 @@ use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
 use crate::proxy::{self, DoorSettings, Edge, Resolver};
 use crate::store::journal::{Journal, JournalOptions};
+use crate::store::replica::Reads;
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
 use crate::upstream::{Fleet, UpstreamTable};
@@ -132,7 +134,7 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let shutdown = stop.watch(Arc::clone(&draining));
         let grace = self.grace;
-        let (clients, proxy) = self.open_doors(&gate, &writer, &draining, &mut tasks)?;
+        let (clients, proxy) = self.open_doors(&gate, stores.reads, &writer, &draining, &mut tasks)?;
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
@@ -155,6 +157,7 @@ impl App {
     fn open_doors(
         self,
         gate: &Arc<Gate>,
+        reads: Arc<Reads>,
         writer: &WriterHandle,
         draining: &Arc<AtomicBool>,
         tasks: &mut Tasks,
@@ -169,9 +172,11 @@ impl App {
         let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
         let fleet = Arc::<Fleet>::default();
         tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
-        let edge = Arc::new(ArcSwap::from_pointee(Edge::of(&self.settings.server)));
+        let edge = Arc::new(ArcSwap::from_pointee(edge(&self.settings)));
+        tasks.spawn(active::keep_active_users(Arc::clone(gate), Arc::clone(&reads), Arc::clone(&metrics)));
         let admin_state = AdminState {
             gate: Arc::clone(gate),
+            reads: Arc::clone(&reads),
             metrics: Arc::clone(&metrics),
             writer: writer.clone(),
             draining: Arc::clone(draining),
@@ -193,6 +198,7 @@ impl App {
         }
         let api = ApiState {
             gate: Arc::clone(gate),
+            reads,
             auth: Arc::clone(&auth),
             draining: Arc::clone(draining),
             streams: OpenStreams::default(),
@@ -312,6 +318,15 @@ pub fn upstreams(settings: &Settings) -> UpstreamTable {
     UpstreamTable::new(settings.upstreams.clone())
         .with_aliases(&settings.routing.aliases)
         .with_fallbacks(&settings.routing.fallbacks)
+}
+
+/// What the settings say about requests before they are read.
+fn edge(settings: &Settings) -> Edge {
+    Edge {
+        max_body_bytes: settings.server.max_body_bytes,
+        trusted_proxies: settings.server.trusted_proxies.clone(),
+        cors_origins: settings.server.cors_origins.clone(),
+    }
 }
 
 /// The issuers of the settings.

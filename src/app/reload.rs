@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{authenticator, rules, upstreams};
+use super::{authenticator, edge, rules, upstreams};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
@@ -99,7 +99,7 @@ impl Reload {
         self.auth.store(auth);
         self.upstreams.store(Arc::new(upstreams(&new)));
         self.prices.store(Arc::new(new.prices.clone()));
-        self.edge.store(Arc::new(Edge::of(&new.server)));
+        self.edge.store(Arc::new(edge(&new)));
         self.settings = new;
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::store::late::LateCounters;
 use crate::store::memory::MemoryCounters;
 use crate::store::postgres::{PostgresLedger, PostgresSettings};
 use crate::store::redis::{RedisCounters, RedisSettings};
+use crate::store::replica::Reads;
 use crate::store::sqlite::SqliteLedger;
 use crate::store::{Counters, Ledger, StoreError};
 
@@ -32,6 +33,8 @@ pub struct Stores {
     pub fallback: Option<Arc<dyn Counters>>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
+    /// Where history and analytics are read.
+    pub reads: Arc<Reads>,
 }
 
 /// Opens them. A server that is away does not keep the gateway from starting; a setting that is wrong does.
@@ -45,9 +48,10 @@ pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
         );
     }
     let ledger = ledger(storage, clock).await?;
+    let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica(storage)?));
     let memory: Arc<dyn Counters> = Arc::new(MemoryCounters::new(clock.clone()));
     let Some(url) = &storage.redis_url else {
-        return Ok(Stores { counters: memory, fallback: None, ledger });
+        return Ok(Stores { counters: memory, fallback: None, ledger, reads });
     };
     let settings = RedisSettings {
         url: url.clone(),
@@ -56,7 +60,7 @@ pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
         gateway_id: gateway_id(&storage.data_dir, clock)?,
         clock: clock.clone(),
     };
-    Ok(Stores { counters: redis(settings).await?, fallback: Some(memory), ledger })
+    Ok(Stores { counters: redis(settings).await?, fallback: Some(memory), ledger, reads })
 }
 
 /// Creates or upgrades the ledger's tables, at once or not at all.
@@ -84,6 +88,13 @@ pub async fn try_each(
         };
         tried.push(("postgres", answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
     }
+    if let Some(replica) = &storage.database_replica_url {
+        let answer = match PostgresLedger::connect(&PostgresSettings::new(replica.clone())) {
+            Ok(ledger) => ledger.ping().await,
+            Err(error) => Err(error),
+        };
+        tried.push(("postgres replica", answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
+    }
     if let Some(url) = &storage.redis_url {
         let settings = RedisSettings {
             url: url.clone(),
@@ -105,6 +116,12 @@ async fn try_redis(settings: RedisSettings) -> Result<Vec<String>, String> {
     let found = counters.check_server().await;
     Counters::close(&counters).await;
     found.map_err(|error| error.to_string())
+}
+
+/// The ledger's copy. It need not answer yet: what it does not answer is read from the ledger.
+fn replica(storage: &StorageSettings) -> Result<Option<Arc<dyn Ledger>>> {
+    let Some(url) = &storage.database_replica_url else { return Ok(None) };
+    Ok(Some(Arc::new(PostgresLedger::connect(&PostgresSettings::new(url.clone()))?)))
 }
 
 async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<Arc<dyn Ledger>> {

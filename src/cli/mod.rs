@@ -1,5 +1,6 @@
 //! The command: one file a subcommand. Errors go to standard error with exit code 1; wrong usage is 2.
 
+mod analytics;
 mod check;
 mod client;
 mod demo;
@@ -45,6 +46,8 @@ enum Command {
     Explain(operate::ExplainArgs),
     /// Compare the counters with the ledger, through the running gateway.
     Verify(operate::VerifyArgs),
+    /// Show daily messages, premium share, active users and refusals, from the running gateway.
+    Analytics(analytics::AnalyticsArgs),
     /// Create or upgrade the ledger's tables (also done at start unless `storage.migrate = false`).
     Migrate(migrate::MigrateArgs),
 }
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Reset(args) => usage::reset(&args),
         Command::Explain(args) => operate::explain(&args),
         Command::Verify(args) => operate::verify(&args),
+        Command::Analytics(args) => analytics::show(&args),
         Command::Migrate(args) => migrate::run(&args),
     };
     match outcome {

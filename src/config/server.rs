@@ -13,7 +13,7 @@ use super::settings::ServerSettings;
 use super::value;
 
 const KEYS: Keys = Keys {
-    known: &["listen", "admin_listen", "max_body", "trusted_proxies"],
+    known: &["listen", "admin_listen", "max_body", "trusted_proxies", "cors_origins"],
     later: &["tls", "on_disconnect"],
 };
 
@@ -31,6 +31,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<ServerSettings, Reported> {
         .get("max_body")
         .map_or(Ok(default.max_body_bytes), |entry| value::size_bytes(&entry, MAX_BODY_BYTES));
     let trusted_proxies = section.get("trusted_proxies").map_or(Ok(Vec::new()), |entry| networks(&entry));
+    let cors_origins = section.get("cors_origins").map_or(Ok(Vec::new()), |entry| origins(&entry));
     let apart = match (listen, admin_listen) {
         (Ok(listen), Ok(admin)) => differ(&section, listen, admin),
         _ => Ok(()),
@@ -42,6 +43,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<ServerSettings, Reported> {
         admin_listen: admin_listen?,
         max_body_bytes: max_body_bytes?,
         trusted_proxies: trusted_proxies?,
+        cors_origins: cors_origins?,
     })
 }
 
@@ -75,5 +77,19 @@ fn networks(entry: &Entry<'_>) -> Result<Vec<IpNet>, Reported> {
             let hint = text.parse::<IpAddr>().ok().map(alone);
             element.wrong(quoted(text), "a network, such as \"10.0.0.0/8\"", hint)
         })
+    })
+}
+
+/// Origins as browsers send them: scheme, host and, where it is not the scheme's own, a port. `*` is every origin.
+fn origins(entry: &Entry<'_>) -> Result<Vec<String>, Reported> {
+    entry.texts(|element, text| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+        if text == "*" || rest.is_some_and(plain) {
+            return Ok(text.to_ascii_lowercase());
+        }
+        let hint = rest.and_then(|rest| rest.split('/').next()).filter(|host| plain(host));
+        let hint = hint.map(|host| format!("an origin has no path: `https://{host}`"));
+        Err(element.wrong(quoted(text), "an origin, such as \"https://chat.example.org\"", hint))
     })
 }

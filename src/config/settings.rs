@@ -52,6 +52,8 @@ pub struct ServerSettings {
     pub max_body_bytes: u64,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose scripts may call the gateway from a browser; `*`: every origin.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for ServerSettings {
@@ -62,6 +64,7 @@ impl Default for ServerSettings {
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
             max_body_bytes: 32 * 1_024 * 1_024,
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
         }
     }
 }

@@ -281,6 +281,7 @@ fn entry(
     Entry {
         id: rid,
         month: crate::quota::Calendar::Month.period_at(now, &rules.policy.zone).id.to_string(),
+        day: crate::quota::Calendar::Day.period_at(now, &rules.policy.zone).id.to_string(),
         request_id: asked.request_id,
         admitted_at_ms,
         ended_at_ms: admitted_at_ms,

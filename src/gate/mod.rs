@@ -11,6 +11,7 @@ mod live;
 mod outage;
 mod permit;
 mod recover;
+mod refusals;
 mod reset;
 mod settle;
 mod upkeep;
@@ -106,6 +107,7 @@ pub struct Gate {
     settles: SettleQueue,
     loads: recover::Loads,
     outage: outage::Outage,
+    refusals: refusals::Refusals,
     clock: Clock,
     /// The counters' clock minus ours, in milliseconds: periods are cut by the store's time, which all gateways share.
     offset_ms: AtomicI64,
@@ -125,6 +127,7 @@ impl Gate {
             settles: SettleQueue::default(),
             loads: recover::Loads::default(),
             outage: outage::Outage::default(),
+            refusals: refusals::Refusals::new(parts.clock.request_id().simple().to_string()),
             clock: parts.clock,
             offset_ms: AtomicI64::new(0),
             counts: GateCounts::default(),
@@ -180,8 +183,11 @@ impl Gate {
         &self.ledger
     }
 
-    /// The last call: the counters' store is told that this gateway is gone.
+    /// The last call: the last refusals are written, the counters' store is told that this gateway is gone.
     pub async fn close(&self) {
+        if let Err(error) = self.write_refusals().await {
+            tracing::warn!(%error, "the last refusals are missing from analytics");
+        }
         self.counters.close().await;
     }
 

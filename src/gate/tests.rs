@@ -4,6 +4,7 @@ mod admission;
 mod faulty;
 mod outages;
 mod outcomes;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! What runs beside the requests: settles, announcements, renewal of leases, sweeps, and mending after an outage.
+//! What runs beside the requests: settles, announcements, renewal of leases, sweeps, mending after an outage, and the
+//! totals of refusals.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ impl Gate {
             self.run_announcements(),
             self.run_renewals(),
             self.run_sweeps(),
-            self.run_mending()
+            self.run_mending(),
+            self.run_refusals()
         );
     }
 
@@ -116,7 +118,9 @@ impl Gate {
             let mut spoiled = self.settles.take_dirty();
             spoiled.extend(self.outage.take_touched());
             if !self.can_load(&spoiled).await {
-                spoiled.into_iter().for_each(|domain| self.settles.spoil(domain));
+                for domain in spoiled {
+                    self.settles.spoil(domain);
+                }
                 continue;
             }
             for domain in spoiled {
@@ -144,7 +148,9 @@ impl Gate {
         let Some(fallback) = &self.fallback else { return };
         let touched = self.outage.take_touched();
         if !self.can_load(&touched).await {
-            touched.iter().for_each(|domain| self.outage.touched(domain));
+            for domain in &touched {
+                self.outage.touched(domain);
+            }
             return;
         }
         for domain in touched {

@@ -6,9 +6,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, T
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-use super::Gateway;
 use super::context::{Answer, Context, Forward};
 use super::price::Cost;
+use super::{Gateway, cors};
 use crate::dialect::{
     Kind, Meter, Problem, RateItem, RateUnit, Rename, Usage, UsageChunkFilter, is_upstream_private,
     is_upstream_rate_header, rate_headers, render,
@@ -30,6 +30,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// The header of the answer, before the client gets it.
 pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     let (dialect, request_id, started) = (ctx.dialect, ctx.request_id.clone(), ctx.started);
+    let origin = ctx.origin.clone();
     let Some(forward) = ctx.forward() else { return Ok(()) };
     let status = response.status.as_u16();
     if (100..200).contains(&status) {
@@ -47,6 +48,9 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     clean(response);
     begin(response, forward, status, &request_id)?;
     response.insert_header("x-request-id", &request_id)?;
+    if let Some(origin) = &origin {
+        cors::allow(response, origin)?;
+    }
     if forward.attempts.model != forward.model {
         response.insert_header(FALLBACK, &forward.attempts.model)?;
     }

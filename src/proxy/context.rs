@@ -15,6 +15,8 @@ pub struct Context {
     pub started: Stopwatch,
     /// The `x-request-id` that the client sees.
     pub request_id: String,
+    /// The origin whose scripts may read the answer.
+    pub origin: Option<String>,
     /// The dialect to answer in, once the path has told.
     pub dialect: Dialect,
     /// Metric labels, filled in as they become known.
@@ -97,6 +99,7 @@ impl Context {
         Self {
             started: Stopwatch::start(),
             request_id: String::new(),
+            origin: None,
             dialect: Dialect::OpenAi,
             labels: Labels::default(),
             stage: Stage::Arrived,

@@ -29,7 +29,9 @@ pub fn allowed_origin(headers: &HeaderMap, allowed: &[String]) -> Option<String>
 
 /// Is this a preflight?
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    *method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to a preflight: 204 with what is allowed, or 403 for an origin that is not.
@@ -70,7 +72,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -86,7 +91,10 @@ mod tests {
             assert_eq!(found.is_some(), expected, "{origin}");
         }
         assert_eq!(allowed_origin(&headers(&[]), &allowed), None);
-        assert_eq!(allowed_origin(&headers(&[("origin", "https://a")]), &["*".to_owned()]).as_deref(), Some("https://a"));
+        assert_eq!(
+            allowed_origin(&headers(&[("origin", "https://a")]), &["*".to_owned()]).as_deref(),
+            Some("https://a")
+        );
     }
 
     #[test]

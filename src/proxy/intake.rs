@@ -15,7 +15,7 @@ use super::attempts::Attempts;
 use super::context::{Answer, Context, Forward, Stage};
 use super::problem::{self, Refused};
 use super::replay::{Shared, placeholder};
-use super::{Gateway, body, respond};
+use super::{Gateway, body, cors, respond};
 use crate::auth::{AuthError, Caller, client_address};
 use crate::dialect::{Ask, Dialect, Kind, Problem, Route, needs_usage, query_key, rewrite, route, scan};
 use crate::gate::{Asked, Who};
@@ -41,6 +41,10 @@ impl Gateway {
     pub(super) async fn intake(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let header = session.req_header();
         ctx.request_id = self.request_id(&header.headers);
+        ctx.origin = cors::allowed_origin(&header.headers, &self.edge.load().cors_origins);
+        if cors::is_preflight(&header.method, &header.headers) {
+            return respond::preflight(session, ctx).await.map(|()| true);
+        }
         let target = header.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let found = match route(&header.method, &target, &header.headers) {
             Ok(Some(found)) => found,

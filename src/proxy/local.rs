@@ -2,6 +2,7 @@
 //! answer back, piece by piece.
 
 use axum::body::Body;
+use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use http_body_util::BodyExt;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -9,7 +10,7 @@ use pingora::{ErrorType, OrErr, Result};
 use tower::ServiceExt;
 
 use super::context::{Context, Stage};
-use super::{Gateway, body, problem, respond};
+use super::{Gateway, body, cors, problem, respond};
 use crate::dialect::Dialect;
 
 /// Largest request body of our own API.
@@ -38,17 +39,22 @@ impl Gateway {
         let request =
             request.body(Body::from(raw)).or_err(ErrorType::InvalidHTTPHeader, "the request is not valid")?;
         let Ok(response) = self.pages.clone().oneshot(request).await;
-        write(session, &ctx.request_id, response).await
+        write(session, ctx, response).await
     }
 }
 
-async fn write(session: &mut Session, request_id: &str, response: http::Response<Body>) -> Result<()> {
+async fn write(session: &mut Session, ctx: &Context, response: http::Response<Body>) -> Result<()> {
     let (parts, mut pieces) = response.into_parts();
     let mut header = ResponseHeader::build(parts.status, Some(parts.headers.len() + 2))?;
     for (name, value) in &parts.headers {
         header.append_header(name.clone(), value)?;
     }
-    header.insert_header("x-request-id", request_id)?;
+    header.insert_header("x-request-id", &ctx.request_id)?;
+    if let Some(origin) =
+        ctx.origin.as_deref().filter(|_| !parts.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN))
+    {
+        cors::allow(&mut header, origin)?;
+    }
     let is_head = session.req_header().method == http::Method::HEAD;
     match http_body::Body::size_hint(&pieces).exact() {
         Some(bytes) => header.insert_header(http::header::CONTENT_LENGTH, bytes)?,

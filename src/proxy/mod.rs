@@ -8,6 +8,7 @@ mod attempts;
 mod body;
 mod checks;
 mod context;
+mod cors;
 mod forward;
 mod intake;
 mod listen;
@@ -38,7 +39,6 @@ use peer::Authorities;
 
 use crate::auth::Authenticator;
 use crate::clock::Stopwatch;
-use crate::config::ServerSettings;
 use crate::gate::Gate;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;
@@ -67,13 +67,8 @@ pub struct Edge {
     pub max_body_bytes: u64,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-}
-
-impl Edge {
-    /// Of these settings.
-    pub fn of(server: &ServerSettings) -> Self {
-        Self { max_body_bytes: server.max_body_bytes, trusted_proxies: server.trusted_proxies.clone() }
-    }
+    /// Origins whose scripts may call the gateway.
+    pub cors_origins: Vec<String>,
 }
 
 /// What the proxy is built from.

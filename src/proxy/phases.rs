@@ -241,7 +241,12 @@ impl Gateway {
         let (started, labels) = (ctx.started, ctx.labels.clone());
         let forward = match &mut ctx.stage {
             Stage::Forwarding(forward) => forward,
-            Stage::Answered(Some(outcome)) => return self.metrics.request(&labels, outcome),
+            Stage::Answered(Some(outcome)) => {
+                if outcome::is_refusal(outcome) {
+                    self.gate.refused(outcome);
+                }
+                return self.metrics.request(&labels, outcome);
+            }
             Stage::Answered(None) | Stage::Arrived => return,
         };
         let (outcome, label) = match (&forward.answer, error.map(Error::esource)) {

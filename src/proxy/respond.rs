@@ -6,9 +6,9 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::body;
 use super::context::{Context, Stage};
 use super::problem::Refused;
+use super::{body, cors};
 use crate::dialect::{Rendered, render};
 
 /// Answers with a problem, in the caller's dialect.
@@ -20,7 +20,7 @@ pub async fn refuse(session: &mut Session, ctx: &mut Context, refused: Refused) 
     let Rendered { status, headers, body } = render(ctx.dialect, &problem, &ctx.request_id);
     ctx.stage = Stage::Answered(Some(outcome));
     body::discard_small(session).await;
-    send(session, &ctx.request_id, status, &headers, body.into()).await?;
+    send(session, ctx, status, &headers, body.into()).await?;
     body::linger(session).await;
     Ok(())
 }
@@ -33,12 +33,23 @@ pub async fn json(session: &mut Session, ctx: &mut Context, body: String) -> Res
     ctx.stage = Stage::Answered(None);
     let headers =
         [("content-type", "application/json".to_owned()), ("cache-control", "private, no-store".to_owned())];
-    send(session, &ctx.request_id, 200, &headers, body.into()).await
+    send(session, ctx, 200, &headers, body.into()).await
+}
+
+/// Answers a browser that asks what it may send.
+///
+/// # Errors
+/// The connection's.
+pub async fn preflight(session: &mut Session, ctx: &mut Context) -> Result<()> {
+    ctx.stage = Stage::Answered(None);
+    let header = cors::preflight(ctx.origin.as_deref(), &session.req_header().headers)?;
+    body::discard_small(session).await;
+    session.write_response_header(Box::new(header), true).await
 }
 
 async fn send(
     session: &mut Session,
-    request_id: &str,
+    ctx: &Context,
     status: u16,
     headers: &[(&'static str, String)],
     body: Bytes,
@@ -51,7 +62,10 @@ async fn send(
         header.insert_header(CONTENT_TYPE, "application/json")?;
     }
     header.insert_header(CONTENT_LENGTH, body.len())?;
-    header.insert_header("x-request-id", request_id)?;
+    header.insert_header("x-request-id", &ctx.request_id)?;
+    if let Some(origin) = &ctx.origin {
+        cors::allow(&mut header, origin)?;
+    }
     let is_head = session.req_header().method == http::Method::HEAD;
     session.write_response_header(Box::new(header), is_head).await?;
     if !is_head {

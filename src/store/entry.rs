@@ -44,6 +44,10 @@ pub struct Entry {
     pub id: Uuid,
     /// Month of the admission in the configured zone, `2026-11`: the partition, fixed at reserve.
     pub month: String,
+    /// Day of the admission in the configured zone, `2026-11-24`, fixed at reserve. A record of a version that did not
+    /// write it counts on its day in UTC.
+    #[serde(default)]
+    pub day: String,
     /// The `x-request-id` the client saw.
     pub request_id: String,
     /// When it was admitted, milliseconds since 1970.

@@ -4,6 +4,8 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::analytics::{Analytics, Day, RefusalTotal};
+use super::audit::AuditRecord;
 use super::counters::DomainTotals;
 use super::entry::Entry;
 use crate::quota::{Bucket, Domain};
@@ -41,6 +43,16 @@ pub trait Ledger: Send + Sync {
 
     /// Number of rows in `message_logs` and the sum of charged messages.
     async fn totals(&self) -> Result<LedgerTotals, StoreError>;
+
+    /// What happened in the days `from..=to`, from the roll-ups: it never reads `message_logs`.
+    async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError>;
+
+    /// Notes what one run of a gateway has refused since its start: totals, so repeating them changes nothing, and an older
+    /// one never lowers a newer one.
+    async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError>;
+
+    /// A page of the audit log, newest first.
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError>;
 
     /// Answers if the store is reachable.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -119,6 +131,21 @@ pub struct Audit<'a> {
     pub reason: &'a str,
     /// Details as a JSON text.
     pub detail: &'a str,
+}
+
+/// Which rows of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only before this record: the last one of the page before. `None`: from the newest on.
+    pub before_seq: Option<i64>,
+    /// Not older than this, milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Only what this administrator did.
+    pub actor: Option<String>,
+    /// Only this kind of act.
+    pub action: Option<String>,
+    /// At most so many rows.
+    pub max: u32,
 }
 
 /// One month of one user, over all domains and epochs.

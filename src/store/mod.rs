@@ -6,6 +6,7 @@
 //! * "Nothing there" is a value (`Cold`, `None`), never an error.
 //! * [`StoreError::transient`] is decided here, where the driver's error is known; callers only choose a policy.
 
+pub mod analytics;
 pub mod audit;
 pub mod counters;
 pub mod entry;
@@ -17,17 +18,21 @@ pub(crate) mod ledger_suite;
 pub mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod replica;
+mod rollup;
 mod row;
 pub mod sqlite;
 pub mod writer;
 
+pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, NamedSums, RefusalTotal, UsageSums};
 pub use counters::{
     Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, Refused, Reserve, Reserved,
     Settled, Snapshot,
 };
 pub use entry::{Entry, Outcome};
 pub use ledger::{
-    Audit, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
+    Audit, AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest,
+    Seen,
 };
 
 use thiserror::Error;

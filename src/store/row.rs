@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::analytics::is_day;
 use super::entry::{Entry, charges};
 use super::ledger::BucketTotal;
 use crate::quota::{Bucket, Charge, Domain, Scope};
@@ -29,6 +30,7 @@ const PREMIUM: &str = "premium";
 #[expect(clippy::struct_excessive_bools, reason = "it mirrors a table")]
 pub(super) struct Row<'a> {
     pub month: Cow<'a, str>,
+    pub day: Cow<'a, str>,
     pub id: Uuid,
     pub request_id: Cow<'a, str>,
     pub admitted_at_ms: i64,
@@ -68,6 +70,7 @@ impl<'a> From<&'a Entry> for Row<'a> {
         let groups: Vec<_> = entry.groups.iter().map(|group| safe(group, NAME_BYTES_MAX)).collect();
         Self {
             month: month(&entry.month),
+            day: day(entry),
             id: entry.id,
             request_id: safe(&entry.request_id, NAME_BYTES_MAX),
             admitted_at_ms: entry.admitted_at_ms,
@@ -181,6 +184,17 @@ fn month(month: &str) -> Cow<'_, str> {
     }
     tracing::warn!(month = %safe(month, NAME_BYTES_MAX), "a ledger row has no valid month, it is kept as `{UNKNOWN_MONTH}`");
     Cow::Borrowed(UNKNOWN_MONTH)
+}
+
+/// What is no day becomes the day of the admission in UTC, so that the roll-ups hold days alone.
+fn day(entry: &Entry) -> Cow<'_, str> {
+    if is_day(&entry.day) {
+        return Cow::Borrowed(&entry.day);
+    }
+    let admitted =
+        jiff::Timestamp::from_millisecond(entry.admitted_at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let day = admitted.strftime("%Y-%m-%d").to_string();
+    if is_day(&day) { Cow::Owned(day) } else { Cow::Borrowed("1970-01-01") }
 }
 
 fn charge(charge: &Charge) -> Charge {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// The values of the label `outcome`.
@@ -27,6 +27,11 @@ pub mod outcome {
     pub const BAD_REQUEST: &str = "bad_request";
     /// The gateway failed.
     pub const ERROR: &str = "error";
+
+    /// Was the request refused by a rule: quota, rate, credential or model?
+    pub fn is_refusal(outcome: &str) -> bool {
+        matches!(outcome, REFUSED_QUOTA | REFUSED_RATE | REFUSED_AUTH | REFUSED_MODEL)
+    }
 }
 
 /// Brings a counter to a total that is counted elsewhere. Counters never go back.
@@ -78,6 +83,9 @@ pub struct Metrics {
     pub late_settles: IntCounter,
     /// Domains loaded from the ledger.
     pub rebuilds: IntCounter,
+    /// Reads that the replica did not answer.
+    pub replica_failures: IntCounter,
+    active_users: IntGaugeVec,
     config_reloads: IntCounterVec,
 }
 
@@ -116,10 +124,7 @@ impl Metrics {
                 &["dialect", "upstream"],
             )?,
             tokens: set.counters("tollgate_tokens_total", "tokens by direction", &["direction"])?,
-            cost_usd: set.register(prometheus::Counter::new(
-                "tollgate_cost_usd_total",
-                "cost at the price table, in US dollars",
-            )?)?,
+            cost_usd: set.sum("tollgate_cost_usd_total", "cost at the price table, in US dollars")?,
             unpriced: set.counters(
                 "tollgate_unpriced_answers_total",
                 "answers by models that the price list does not name",
@@ -134,10 +139,10 @@ impl Metrics {
             holds_open: set.gauge("tollgate_holds_open", "quota holds of this gateway")?,
             holds_expired: set
                 .counter("tollgate_holds_expired_total", "holds whose lease ended without a settle")?,
-            ledger_lag_seconds: set.register(prometheus::Gauge::new(
+            ledger_lag_seconds: set.level(
                 "tollgate_ledger_lag_seconds",
                 "age of the oldest record that the ledger does not have",
-            )?)?,
+            )?,
             journal_pending: set
                 .gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
             ledger_rows: set.counter("tollgate_ledger_rows_total", "rows written to the ledger")?,
@@ -148,6 +153,13 @@ impl Metrics {
             late_settles: set
                 .counter("tollgate_late_settles_total", "settles that came after their lease had ended")?,
             rebuilds: set.counter("tollgate_counter_rebuilds_total", "domains loaded from the ledger")?,
+            replica_failures: set
+                .counter("tollgate_replica_failures_total", "reads that the replica did not answer")?,
+            active_users: set.gauges(
+                "tollgate_active_users",
+                "signed-in users who sent a message",
+                &["window"],
+            )?,
             config_reloads: set.counters(
                 "tollgate_config_reloads_total",
                 "configuration reloads by result",
@@ -155,12 +167,7 @@ impl Metrics {
             )?,
             registry,
         };
-        let set = Registrar(&metrics.registry);
-        let info = set.register(IntGauge::with_opts(
-            Opts::new("tollgate_build_info", "the running version")
-                .const_label("version", env!("CARGO_PKG_VERSION")),
-        )?)?;
-        info.set(1);
+        Registrar(&metrics.registry).build_info()?;
         Ok(metrics)
     }
 
@@ -187,6 +194,13 @@ impl Metrics {
         }
         #[expect(clippy::cast_precision_loss, reason = "a metric in dollars; the ledger keeps the integer")]
         self.cost_usd.inc_by(cost_micro_usd as f64 / 1e6);
+    }
+
+    /// Users who sent a message today, in the last 7 and in the last 30 days.
+    pub fn active_users(&self, [day, week, month]: [u64; 3]) {
+        for (window, users) in [("day", day), ("week", week), ("month", month)] {
+            self.active_users.with_label_values(&[window]).set(i64::try_from(users).unwrap_or(i64::MAX));
+        }
     }
 
     /// An answer by a model that has no price. `model` is one that the configuration names, or `other`.
@@ -236,6 +250,28 @@ impl Registrar<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::new(name, help)?)
+    }
+
+    /// A counter that is no integer.
+    fn sum(&self, name: &str, help: &str) -> Result<prometheus::Counter, prometheus::Error> {
+        self.register(prometheus::Counter::new(name, help)?)
+    }
+
+    /// A gauge that is no integer.
+    fn level(&self, name: &str, help: &str) -> Result<prometheus::Gauge, prometheus::Error> {
+        self.register(prometheus::Gauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// 1, with the version as a label.
+    fn build_info(&self) -> Result<(), prometheus::Error> {
+        let version = Opts::new("tollgate_build_info", "the running version")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        self.register(IntGauge::with_opts(version)?)?.set(1);
+        Ok(())
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {

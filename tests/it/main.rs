@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod analytics;
 mod bodies;
 mod chaos;
 mod clients;

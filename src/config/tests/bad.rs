@@ -100,7 +100,7 @@ const SERVER: &[(&str, &str, &str)] = &[
     (
         r#"admin_listen = "127.0.0.1:9090""#,
         r#"admin_listn = "127.0.0.1:9090""#,
-        "t.toml:3: server.admin_listn: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies\n\
+        "t.toml:3: server.admin_listn: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies, cors_origins\n\
          hint: did you mean `admin_listen`?",
     ),
     (
@@ -135,7 +135,7 @@ const SERVER: &[(&str, &str, &str)] = &[
     (
         "[server]\n",
         "[server]\ntls = { cert = \"c.pem\", key = \"k.pem\" }\n",
-        "t.toml:2: server.tls: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies\n\
+        "t.toml:2: server.tls: found an unknown key, allowed: listen, admin_listen, max_body, trusted_proxies, cors_origins\n\
          hint: not supported by this version",
     ),
 ];

@@ -25,6 +25,7 @@ fn server_and_storage_are_read() {
             admin_listen: "127.0.0.1:9090".parse().unwrap(),
             max_body_bytes: 32 << 20,
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            cors_origins: Vec::new(),
         }
     );
     assert_eq!(
@@ -232,4 +233,23 @@ fn debug_shows_no_secret() {
         assert!(!shown.contains(secret), "`{secret}` in {shown}");
     }
     assert!(shown.contains("Europe/Berlin") && shown.contains("api.example"), "{shown}");
+}
+
+#[test]
+fn origins_are_read() {
+    let with = |origins: &str| format!("server = {{ cors_origins = {origins} }}\n{SMALLEST}");
+    let origins = |text: &str| settings(&with(text)).server.cors_origins;
+    assert_eq!(origins("[]"), Vec::<String>::new());
+    assert_eq!(
+        origins(r#"["https://Chat.example", "http://localhost:3000"]"#),
+        ["https://chat.example", "http://localhost:3000"]
+    );
+    let bad = crate::config::parse(&with(r#"["https://a.example/chat"]"#), "t.toml", &|_| None)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        bad,
+        "t.toml:1: server.cors_origins[0]: found \"https://a.example/chat\", allowed: an origin, such as \"https://chat.example.org\"\n\
+         hint: an origin has no path: `https://a.example`"
+    );
 }

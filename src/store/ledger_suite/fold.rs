@@ -139,7 +139,8 @@ pub(crate) async fn a_wrong_total_is_found(bench: &impl Bench) {
     let repairs = [
         "UPDATE user_usage SET used = 2 WHERE owner = 'ada'",
         "DELETE FROM user_usage WHERE owner = 'dan'",
-        "DELETE FROM message_logs WHERE user_id = 'ben'",
+        "INSERT INTO user_usage (domain, scope, owner, limit_name, period, epoch, period_start_ms, period_end_ms, used)
+         VALUES ('user:ben', 'user', 'ben', 'messages', '2026-11', 0, 1, 2, 1)",
     ];
     for repair in repairs {
         bench.execute(repair).await.unwrap();

@@ -47,6 +47,7 @@ fn everywhere(text: &str) -> Entry {
     (bucket.limit, bucket.period) = (text.into(), text.into());
     Entry {
         month: own(),
+        day: own(),
         request_id: own(),
         domain: own(),
         user: Some(own()),

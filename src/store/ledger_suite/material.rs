@@ -30,6 +30,7 @@ pub(crate) fn entry(user: &str) -> Entry {
     Entry {
         id: Clock::system().request_id(),
         month: "2026-11".to_owned(),
+        day: "2026-11-15".to_owned(),
         request_id: "req-1".to_owned(),
         admitted_at_ms: NOW_MS,
         ended_at_ms: NOW_MS + 900,

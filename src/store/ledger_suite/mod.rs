@@ -8,6 +8,7 @@ mod ingest;
 mod material;
 mod reads;
 mod resets;
+mod rollups;
 
 pub(crate) use concurrent::*;
 pub(crate) use fold::*;
@@ -15,6 +16,7 @@ pub(crate) use hostile::*;
 pub(crate) use ingest::*;
 pub(crate) use reads::*;
 pub(crate) use resets::*;
+pub(crate) use rollups::*;
 
 use async_trait::async_trait;
 
@@ -35,6 +37,9 @@ pub(crate) trait Bench: Send + Sync {
     /// Runs a statement that both dialects of SQL understand, behind the ledger's back.
     async fn execute(&self, sql: &str) -> Result<(), String>;
 
+    /// The rows of a query that both dialects understand, each value as text; NULL is empty.
+    async fn rows(&self, sql: &str) -> Vec<Vec<String>>;
+
     /// The whole audit log.
     async fn audit_log(&self) -> Vec<AuditRecord>;
 
@@ -42,9 +47,10 @@ pub(crate) trait Bench: Send + Sync {
     fn histories(&self) -> u32;
 }
 
-/// Every test ends here: the running totals equal the fold of the rows.
+/// Every test ends here: the running totals and the roll-ups equal the fold of the rows.
 pub(crate) async fn assert_conserved(bench: &impl Bench) {
     assert_eq!(bench.ledger().fold_differences().await.unwrap(), [], "user_usage differs from its fold");
+    assert_rolled_up(bench).await;
 }
 
 macro_rules! ledger_suite {
@@ -77,6 +83,13 @@ macro_rules! ledger_suite {
             resets_count_up_and_leave_a_trail,
             resets_at_once_get_an_epoch_each,
             the_audit_log_takes_no_changes,
+            the_audit_log_is_read_in_pages,
+            // analytics
+            random_histories_keep_the_roll_ups,
+            analytics_count_what_was_charged,
+            a_row_without_a_day_counts_on_its_utc_day,
+            refusals_add_up_by_gateway,
+            an_upgrade_rolls_up_what_stands,
             // hostile input
             hostile_texts_go_in_and_are_found,
             numbers_at_the_limits_go_in,

@@ -4,7 +4,7 @@ use super::Bench;
 use super::material::{NOW_MS, entry};
 use crate::quota::Domain;
 use crate::store::audit::first_broken;
-use crate::store::ledger::{Audit, Ledger, OwnerEpoch, ResetRequest};
+use crate::store::ledger::{Audit, AuditFilter, Ledger, OwnerEpoch, ResetRequest};
 
 const AUDIT: Audit<'_> = Audit {
     actor: "root",
@@ -87,4 +87,35 @@ pub(crate) async fn the_audit_log_takes_no_changes(bench: &impl Bench) {
     }
     assert_eq!(bench.audit_log().await, before);
     assert_eq!(before.len(), 1);
+}
+
+/// Newest first, page after page, and only what was asked for.
+pub(crate) async fn the_audit_log_is_read_in_pages(bench: &impl Bench) {
+    let ada = Domain::user("ada");
+    for at in 0..5_i64 {
+        let actor = if at % 2 == 0 { "root" } else { "cli" };
+        let audit = Audit { actor, action: if at < 3 { "usage.reset" } else { "user.grant" }, ..AUDIT };
+        let request = ResetRequest { audit, ..request(&ada, "user|ada", NOW_MS + at) };
+        bench.ledger().reset(&request).await.unwrap();
+    }
+    let page = async |filter: AuditFilter| {
+        let records = bench.ledger().audit(&filter).await.unwrap();
+        records.iter().map(|record| record.seq).collect::<Vec<_>>()
+    };
+    let all = AuditFilter { max: 2, ..AuditFilter::default() };
+    assert_eq!(page(all.clone()).await, [5, 4]);
+    assert_eq!(page(AuditFilter { before_seq: Some(4), ..all.clone() }).await, [3, 2]);
+    assert_eq!(page(AuditFilter { before_seq: Some(2), ..all.clone() }).await, [1]);
+    assert_eq!(page(AuditFilter { before_seq: Some(1), ..all }).await, [0_i64; 0]);
+    let by = |actor: Option<&str>, action: Option<&str>, since_ms| AuditFilter {
+        before_seq: None,
+        since_ms,
+        actor: actor.map(str::to_owned),
+        action: action.map(str::to_owned),
+        max: 9,
+    };
+    assert_eq!(page(by(Some("root"), None, None)).await, [5, 3, 1]);
+    assert_eq!(page(by(Some("root"), Some("usage.reset"), None)).await, [3, 1]);
+    assert_eq!(page(by(None, Some("user.grant"), Some(NOW_MS + 4))).await, [5]);
+    assert_eq!(page(by(None, None, Some(NOW_MS + 5))).await, [0_i64; 0]);
 }

@@ -56,6 +56,7 @@ macro_rules! columns {
 
 columns! {
     month: Cow<'a, str> = "text",
+    day: Cow<'a, str> = "text",
     id: Id = "uuid",
     request_id: Cow<'a, str> = "text",
     admitted_at_ms: i64 = "bigint",
@@ -107,6 +108,7 @@ impl<'a> Columns<'a> {
     fn push(&mut self, row: Row<'a>) {
         self.charges.push(row.charges_json());
         self.month.push(row.month);
+        self.day.push(row.day);
         self.id.push(Id(row.id));
         self.request_id.push(row.request_id);
         self.admitted_at_ms.push(row.admitted_at_ms);

@@ -1,5 +1,5 @@
 //! Writing a batch: one statement, so one round trip and one transaction. Rows that stand already add nothing; only those
-//! that really went in are summed and added to the totals.
+//! that really went in are summed and added to the totals and the roll-ups.
 //!
 //! Rows and totals are locked in the order of their keys by every writer, so writers wait for each other but never in a
 //! circle.
@@ -14,6 +14,7 @@ use tokio_postgres::error::SqlState;
 use super::columns::{COLUMNS, Columns};
 use super::error::Failure;
 use super::partitions::Partitions;
+use super::rollup::{self, RETURNED};
 use crate::store::ledger::Ingested;
 use crate::store::row::count;
 
@@ -38,6 +39,7 @@ pub(super) fn statement(timeline: &str) -> String {
         "charges" | "model_groups" => format!("{name}::jsonb"),
         name => name.to_owned(),
     });
+    let rollups = rollup::parts();
     format!(
         "WITH incoming AS (
             SELECT * FROM unnest({arrays}) AS incoming ({names})
@@ -46,7 +48,7 @@ pub(super) fn statement(timeline: &str) -> String {
             SELECT {values}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
             FROM incoming ORDER BY month COLLATE \"C\", id
             ON CONFLICT (month, id) DO NOTHING
-            RETURNING domain, charges
+            RETURNING domain, charges, {RETURNED}
         ), deltas AS (
             {FOLD} FROM inserted AS log {CHARGES}
         ), added AS (
@@ -56,7 +58,7 @@ pub(super) fn statement(timeline: &str) -> String {
             FROM deltas ORDER BY domain, scope, owner, limit_name, period, epoch
             ON CONFLICT (domain, scope, owner, limit_name, period, epoch) DO UPDATE
                 SET used = least(stored.used::numeric + excluded.used, {AMOUNT_MAX})::bigint
-        )
+        ), {rollups}
         SELECT (SELECT count(*) FROM inserted), {timeline}"
     )
 }

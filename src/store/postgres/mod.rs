@@ -4,6 +4,7 @@
 //! It owns the SQL, the pool and the partitions. It must not know who asks, nor what a plan is. The URL holds a
 //! password: no error and no log shows it.
 
+mod analytics;
 mod columns;
 mod error;
 mod ingest;
@@ -11,6 +12,7 @@ mod partitions;
 mod pool;
 mod read;
 mod reset;
+mod rollup;
 mod schema;
 mod settings;
 mod tls;
@@ -29,11 +31,12 @@ use self::ingest::Timeline;
 use self::partitions::Partitions;
 use self::pool::{Connections, Limit};
 use super::StoreError;
+use super::analytics::{Analytics, Day, RefusalTotal};
 use super::audit::AuditRecord;
 use super::counters::DomainTotals;
 use super::entry::Entry;
 use super::ledger::{
-    BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
+    AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
 };
 use super::row;
 use crate::quota::Domain;
@@ -164,6 +167,22 @@ impl Ledger for PostgresLedger {
 
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
         self.run("totals", Limit::Open, async |client| read::totals(client).await).await
+    }
+
+    async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
+        self.run("analytics", Limit::Statement, async |client| analytics::analytics(client, from, to).await)
+            .await
+    }
+
+    async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {
+        self.run("record_refusals", Limit::Statement, async |client| {
+            rollup::record_refusals(client, gateway, totals).await
+        })
+        .await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        self.run("audit", Limit::Statement, async |client| analytics::audit(client, filter).await).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -162,19 +162,19 @@ pub(super) async fn audit_log(client: &Object, after: i64, max: u32) -> Result<V
     let statement =
         client.prepare_cached("SELECT * FROM audit_log WHERE seq > $1 ORDER BY seq LIMIT $2").await?;
     let rows = client.query(&statement, &[&after, &i64::from(max)]).await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(AuditRecord {
-                seq: row.try_get("seq")?,
-                at_ms: row.try_get("at_ms")?,
-                actor: row.try_get("actor")?,
-                action: row.try_get("action")?,
-                subject: row.try_get("subject")?,
-                reason: row.try_get("reason")?,
-                detail: row.try_get("detail")?,
-                prev_hash: row.try_get("prev_hash")?,
-                hash: row.try_get("hash")?,
-            })
-        })
-        .collect()
+    rows.iter().map(audit_record).collect()
+}
+
+pub(super) fn audit_record(row: &Row) -> Result<AuditRecord, Failure> {
+    Ok(AuditRecord {
+        seq: row.try_get("seq")?,
+        at_ms: row.try_get("at_ms")?,
+        actor: row.try_get("actor")?,
+        action: row.try_get("action")?,
+        subject: row.try_get("subject")?,
+        reason: row.try_get("reason")?,
+        detail: row.try_get("detail")?,
+        prev_hash: row.try_get("prev_hash")?,
+        hash: row.try_get("hash")?,
+    })
 }

@@ -4,6 +4,7 @@ mod faults;
 mod server;
 mod speed;
 mod tls;
+mod year;
 
 use super::*;
 use crate::store::ledger_suite::{Bench, ledger_suite};
@@ -25,6 +26,10 @@ impl Bench for Server {
 
     async fn execute(&self, sql: &str) -> Result<(), String> {
         self.database.execute(sql).await
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        self.database.rows(sql).await
     }
 
     async fn audit_log(&self) -> Vec<AuditRecord> {

@@ -1,11 +1,12 @@
-//! Writing a batch: rows that stand already add nothing, new ones are summed into the running totals, all in one
-//! transaction.
+//! Writing a batch: rows that stand already add nothing, new ones are summed into the running totals and the roll-ups, all
+//! in one transaction.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
 use super::error::Refusal;
+use super::rollup::Rollups;
 use crate::quota::{Bucket, Charge};
 use crate::store::entry::Entry;
 use crate::store::ledger::Ingested;
@@ -13,12 +14,12 @@ use crate::store::row::{Row, number};
 
 const INSERT: &str = "
     INSERT INTO message_logs (
-        month, id, request_id, admitted_at_ms, ended_at_ms, domain, user_id, team_id, plan, dialect, endpoint, upstream,
+        month, day, id, request_id, admitted_at_ms, ended_at_ms, domain, user_id, team_id, plan, dialect, endpoint, upstream,
         model_requested, model_dispatched, model_groups, stream, outcome, status, messages, premium, input_tokens,
         output_tokens, cached_tokens, reasoning_tokens, estimated, charges, cost_micro_usd, price, task, first_byte_ms,
         duration_ms, degraded, ingested_at_ms
     ) VALUES (
-        :month, :id, :request_id, :admitted_at_ms, :ended_at_ms, :domain, :user_id, :team_id, :plan, :dialect, :endpoint,
+        :month, :day, :id, :request_id, :admitted_at_ms, :ended_at_ms, :domain, :user_id, :team_id, :plan, :dialect, :endpoint,
         :upstream, :model_requested, :model_dispatched, :model_groups, :stream, :outcome, :status, :messages, :premium,
         :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :estimated, :charges, :cost_micro_usd, :price,
         :task, :first_byte_ms, :duration_ms, :degraded, CAST(unixepoch('subsec') * 1000 AS INTEGER)
@@ -38,16 +39,19 @@ pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, R
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut ingested = Ingested::default();
     let mut sums = Sums::default();
+    let mut rollups = Rollups::default();
     for entry in batch {
         let row = Row::from(entry);
         if insert(&transaction, &row)? {
             ingested.inserted += 1;
             sums.add(&row.domain, &row.charges);
+            rollups.add(&row);
         } else {
             ingested.duplicates += 1;
         }
     }
     sums.write(&transaction)?;
+    rollups.write(&transaction)?;
     transaction.commit()?;
     Ok(ingested)
 }
@@ -100,6 +104,7 @@ impl Sums {
 fn insert(transaction: &Transaction<'_>, row: &Row<'_>) -> Result<bool, Refusal> {
     let inserted = transaction.prepare_cached(INSERT)?.execute(named_params! {
         ":month": row.month,
+        ":day": row.day,
         ":id": row.id.as_bytes(),
         ":request_id": row.request_id,
         ":admitted_at_ms": row.admitted_at_ms,

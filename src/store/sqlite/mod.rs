@@ -4,10 +4,12 @@
 //!
 //! It owns the SQL. It must not know who asks, nor what a plan is.
 
+mod analytics;
 mod error;
 mod ingest;
 mod read;
 mod reset;
+mod rollup;
 mod schema;
 
 use std::path::Path;
@@ -18,11 +20,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::error::{Refusal, permanent};
+use super::analytics::{Analytics, Day, RefusalTotal};
 use super::audit::AuditRecord;
 use super::counters::DomainTotals;
 use super::entry::Entry;
 use super::ledger::{
-    BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
+    AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
 };
 use super::{StoreError, row};
 use crate::quota::Domain;
@@ -137,6 +140,21 @@ impl Ledger for SqliteLedger {
 
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
         self.scan("totals", |db| read::totals(db)).await
+    }
+
+    async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.scan("analytics", move |db| analytics::analytics(db, &from, &to)).await
+    }
+
+    async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {
+        let (gateway, totals) = (gateway.to_owned(), totals.to_vec());
+        self.write("record_refusals", move |db| rollup::record_refusals(db, &gateway, &totals)).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        let filter = filter.clone();
+        self.read("audit", move |db| analytics::audit(db, &filter)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -179,20 +179,20 @@ pub(super) fn totals(db: &Connection) -> Result<LedgerTotals, Refusal> {
 /// The audit log in order.
 pub(super) fn audit_log(db: &Connection, after: i64, max: u32) -> Result<Vec<AuditRecord>, Refusal> {
     let mut query = db.prepare_cached("SELECT * FROM audit_log WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
-    let records = query
-        .query_map(params![after, max], |row| {
-            Ok(AuditRecord {
-                seq: row.get("seq")?,
-                at_ms: row.get("at_ms")?,
-                actor: row.get("actor")?,
-                action: row.get("action")?,
-                subject: row.get("subject")?,
-                reason: row.get("reason")?,
-                detail: row.get("detail")?,
-                prev_hash: row.get("prev_hash")?,
-                hash: row.get("hash")?,
-            })
-        })?
-        .collect::<Result<_, _>>()?;
+    let records = query.query_map(params![after, max], audit_record)?.collect::<Result<_, _>>()?;
     Ok(records)
+}
+
+pub(super) fn audit_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
+    Ok(AuditRecord {
+        seq: row.get("seq")?,
+        at_ms: row.get("at_ms")?,
+        actor: row.get("actor")?,
+        action: row.get("action")?,
+        subject: row.get("subject")?,
+        reason: row.get("reason")?,
+        detail: row.get("detail")?,
+        prev_hash: row.get("prev_hash")?,
+        hash: row.get("hash")?,
+    })
 }

@@ -1,6 +1,10 @@
 //! The ledger suite on SQLite, and what only a file can do wrong.
 
+mod year;
+
 use std::path::PathBuf;
+
+use rusqlite::types::ValueRef;
 
 use super::*;
 use crate::clock::Clock;
@@ -28,6 +32,20 @@ impl Bench for File {
     async fn execute(&self, sql: &str) -> Result<(), String> {
         let writer = self.ledger.writer.lock().unwrap();
         writer.execute_batch(sql).map_err(|error| error.to_string())
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let writer = self.ledger.writer.lock().unwrap();
+        let mut query = writer.prepare(sql).unwrap();
+        let columns = query.column_count();
+        let text = |row: &rusqlite::Row<'_>, at| match row.get_ref(at).unwrap() {
+            ValueRef::Null => String::new(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+            other => panic!("{other:?} in a test's query"),
+        };
+        let rows = query.query_map([], |row| Ok((0..columns).map(|at| text(row, at)).collect())).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
     }
 
     async fn audit_log(&self) -> Vec<AuditRecord> {
@@ -75,7 +93,7 @@ async fn a_file_without_tables_says_what_to_do() {
     let error = ledger.verify_schema().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "sqlite verify_schema: the tables have version 0, this program needs 1: run `tollgate migrate`"
+        "sqlite verify_schema: the tables have version 0, this program needs 2: run `tollgate migrate`"
     );
     assert!(!error.transient);
     std::fs::remove_dir_all(folder).unwrap();
@@ -90,7 +108,7 @@ async fn a_newer_file_is_refused() {
     let path = file.folder.join("ledger.db");
     let error = SqliteLedger::open(&path).unwrap_err();
     let expected = format!(
-        "sqlite open: `{}`: the tables have version 99, this program knows 1: use a newer `tollgate`",
+        "sqlite open: `{}`: the tables have version 99, this program knows 2: use a newer `tollgate`",
         path.display()
     );
     assert_eq!((error.to_string(), error.transient), (expected, false));

@@ -75,6 +75,7 @@ impl Books {
         let mut books = Self { rows: Vec::new(), totals: BTreeMap::new(), epochs: BTreeMap::new() };
         for path in ledgers {
             let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+            check_roll_ups(&db);
             books.rows.extend(rows(&db));
             books.totals.extend(totals(&db));
             books.epochs.extend(epochs(&db));
@@ -156,6 +157,30 @@ impl Books {
         let used: u64 = self.totals.iter().filter(is_shown).map(|(_, total)| total.used).sum();
         let shown = (limit["used"].as_u64(), limit["held"].as_u64());
         assert_eq!(shown, (Some(used), Some(0)), "used and held of `{name}` of `{user}`: {limit}");
+    }
+}
+
+/// What analytics reads is the fold of the rows, to the unit.
+fn check_roll_ups(db: &Connection) {
+    const SUMS: &str = "sum(messages), sum(iif(premium, messages, 0)), sum(input_tokens), sum(output_tokens),
+        sum(cached_tokens), sum(cost_micro_usd)";
+    for (table, keys) in [
+        ("usage_days", "day, model_dispatched, plan"),
+        ("usage_day_users", "day, user_id"),
+        ("usage_month_users", "substr(day, 1, 7), user_id"),
+        ("usage_day_teams", "day, team_id"),
+    ] {
+        let named = if keys.ends_with("_id") { keys.rsplit(", ").next().unwrap() } else { "plan" };
+        let fold = format!(
+            "SELECT {keys}, {SUMS} FROM message_logs WHERE messages > 0 AND {named} IS NOT NULL GROUP BY {keys}"
+        );
+        for (left, right) in
+            [(format!("SELECT * FROM {table}"), &fold), (fold.clone(), &format!("SELECT * FROM {table}"))]
+        {
+            let differences = format!("SELECT count(*) FROM ({left} EXCEPT {right})");
+            let count: i64 = db.query_row(&differences, [], |row| row.get(0)).unwrap();
+            assert_eq!(count, 0, "`{table}` is not the fold of `message_logs`");
+        }
     }
 }
 

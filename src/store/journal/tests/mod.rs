@@ -79,6 +79,7 @@ pub(crate) fn begun() -> Entry {
     Entry {
         id: Clock::system().request_id(),
         month: "2026-11".to_owned(),
+        day: "2026-11-06".to_owned(),
         request_id: "req-from-the-client".to_owned(),
         admitted_at_ms: 1_794_000_000_000,
         ended_at_ms: 1_794_000_000_000,

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sha2::{Digest, Sha256};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::clock::{Clock, Stopwatch};
 
@@ -67,6 +68,20 @@ impl Database {
     /// Where it is.
     pub fn url(&self) -> String {
         format!("host={} port={} user=tollgate dbname={}", server().display(), port(), self.name)
+    }
+
+    /// The rows of a query, each value as text; NULL is empty.
+    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let messages = client.simple_query(sql).await.unwrap();
+        let row = |message: &SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|at| row.get(at).unwrap_or_default().to_owned()).collect())
+            }
+            _ => None,
+        };
+        messages.iter().filter_map(row).collect()
     }
 
     /// Runs statements in it.

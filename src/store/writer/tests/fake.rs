@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::quota::Domain;
 use crate::store::{
-    DomainTotals, Entry, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
-    StoreError,
+    Analytics, AuditFilter, Day, DomainTotals, Entry, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch,
+    RefusalTotal, ResetRequest, Seen, StoreError,
 };
 
 /// What the next ingest does instead of its work.
@@ -113,6 +113,15 @@ impl Ledger for FakeLedger {
     }
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
         unused("totals")
+    }
+    async fn analytics(&self, _: &Day, _: &Day) -> Result<Analytics, StoreError> {
+        unused("analytics")
+    }
+    async fn record_refusals(&self, _: &str, _: &[RefusalTotal]) -> Result<(), StoreError> {
+        unused("record_refusals")
+    }
+    async fn audit(&self, _: &AuditFilter) -> Result<Vec<crate::store::audit::AuditRecord>, StoreError> {
+        unused("audit")
     }
     async fn ping(&self) -> Result<(), StoreError> {
         unused("ping")

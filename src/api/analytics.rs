@@ -1,0 +1,131 @@
+//! `GET /api/analytics`: what happened in the last days, for administrators. From the roll-ups; days of the configured
+//! zone. Must not know where they are kept.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use http::header::CACHE_CONTROL;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::ApiState;
+use super::caller::SignedIn;
+use super::error::ApiError;
+use super::operate::administrator;
+use super::usage::dollars;
+use crate::quota::Calendar;
+use crate::store::{Analytics, Day, DayUsage, NamedSums, UsageSums};
+
+/// Days shown when the query names none.
+const DAYS: u32 = 7;
+
+/// The most that may be asked for: a year and the month before it.
+const DAYS_MAX: u32 = 400;
+
+/// Query of `analytics`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnalyticsQuery {
+    days: Option<u32>,
+    /// The last day; today if it is not given.
+    until: Option<String>,
+}
+
+/// Days, totals, shares and who used most.
+pub async fn read(
+    State(state): State<ApiState>,
+    SignedIn(caller): SignedIn,
+    Query(query): Query<AnalyticsQuery>,
+) -> Result<impl IntoResponse, ApiError> {
+    administrator(&caller)?;
+    let days = query.days.unwrap_or(DAYS);
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(ApiError::bad_request(format!("`days` must be 1 to {DAYS_MAX}.")));
+    }
+    let rules = state.gate.rules();
+    let zone = &rules.policy.zone;
+    let until = match &query.until {
+        Some(text) => Day::parse(text)
+            .ok_or_else(|| ApiError::bad_request("`until` must be a day such as `2026-11-24`."))?,
+        None => day_of(state.gate.now(), zone)?,
+    };
+    let from = until.earlier(days - 1);
+    let found = state.reads.analytics(&from, &until).await?;
+    let body = body(&found, &from, &until, zone);
+    Ok(([(CACHE_CONTROL, "private, no-store")], Json(body)))
+}
+
+/// The day in the configured zone.
+pub(super) fn day_of(now: Timestamp, zone: &TimeZone) -> Result<Day, ApiError> {
+    let id = Calendar::Day.period_at(now, zone).id;
+    Day::parse(&id).ok_or_else(|| ApiError::bad_request(format!("The clock shows `{id}`, which is no day.")))
+}
+
+fn body(found: &Analytics, from: &Day, until: &Day, zone: &TimeZone) -> Value {
+    let mut totals = UsageSums::default();
+    found.days.iter().for_each(|day| totals.add(&day.sums));
+    let mut totals = figures(&totals);
+    totals.insert("activeUsers".to_owned(), json!(found.active_users.range));
+    totals.insert("refused".to_owned(), json!(found.refused_by_reason.iter().map(|(_, n)| n).sum::<u64>()));
+    let named = |key: &str, list: &[NamedSums]| -> Vec<Value> {
+        let one = |named: &NamedSums| {
+            let mut figures = figures(&named.sums);
+            figures.insert(key.to_owned(), json!(named.name));
+            Value::Object(figures)
+        };
+        list.iter().map(one).collect()
+    };
+    let refused = found.refused_by_reason.iter();
+    json!({
+        "from": from.as_str(),
+        "until": until.as_str(),
+        "timezone": zone.iana_name().unwrap_or("UTC"),
+        "days": days(found, from, until),
+        "totals": totals,
+        "activeUsers": {
+            "day": found.active_users.day,
+            "week": found.active_users.week,
+            "month": found.active_users.month,
+        },
+        "byModel": named("model", &found.by_model),
+        "byPlan": named("plan", &found.by_plan),
+        "refusedByReason": refused.map(|(reason, n)| json!({ "reason": reason, "refused": n })).collect::<Vec<_>>(),
+        "topUsers": named("userId", &found.top_users),
+        "topTeams": named("teamId", &found.top_teams),
+    })
+}
+
+/// Every day of the range, oldest first, also those on which nothing happened.
+fn days(found: &Analytics, from: &Day, until: &Day) -> Vec<Value> {
+    let known: BTreeMap<&str, &DayUsage> = found.days.iter().map(|day| (day.day.as_str(), day)).collect();
+    let mut days = Vec::new();
+    let mut day = from.clone();
+    loop {
+        let known = known.get(day.as_str());
+        let mut figures = figures(&known.map(|day| day.sums).unwrap_or_default());
+        figures.insert("date".to_owned(), json!(day.as_str()));
+        figures.insert("activeUsers".to_owned(), json!(known.map_or(0, |day| day.active_users)));
+        figures.insert("refused".to_owned(), json!(known.map_or(0, |day| day.refused)));
+        days.push(Value::Object(figures));
+        if day >= *until {
+            return days;
+        }
+        day = day.next();
+    }
+}
+
+fn figures(sums: &UsageSums) -> Map<String, Value> {
+    let figures = [
+        ("messages", json!(sums.messages)),
+        ("premiumMessages", json!(sums.premium_messages)),
+        ("inputTokens", json!(sums.input_tokens)),
+        ("outputTokens", json!(sums.output_tokens)),
+        ("cachedTokens", json!(sums.cached_tokens)),
+        ("costUsd", json!(dollars(sums.cost_micro_usd))),
+    ];
+    figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,82 @@
+//! `GET /api/audit`: who changed what, when, why, for administrators. Newest first, page by page.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use http::header::CACHE_CONTROL;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::caller::SignedIn;
+use super::error::ApiError;
+use super::operate::administrator;
+use super::usage::moment;
+use crate::store::AuditFilter;
+use crate::store::audit::AuditRecord;
+
+/// Rows of a page when the query names none, and the most that may be asked for.
+const LIMIT: (u32, u32) = (50, 500);
+
+/// Query of `audit`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    since: Option<String>,
+    actor: Option<String>,
+    action: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// A page of the audit log.
+pub async fn read(
+    State(state): State<ApiState>,
+    SignedIn(caller): SignedIn,
+    Query(query): Query<AuditQuery>,
+) -> Result<impl IntoResponse, ApiError> {
+    administrator(&caller)?;
+    let max = query.limit.unwrap_or(LIMIT.0);
+    if !(1..=LIMIT.1).contains(&max) {
+        return Err(ApiError::bad_request(format!("`limit` must be 1 to {}.", LIMIT.1)));
+    }
+    let filter = AuditFilter {
+        before_seq: query.cursor.as_deref().map(cursor).transpose()?,
+        since_ms: query.since.as_deref().filter(|since| !since.is_empty()).map(since).transpose()?,
+        actor: query.actor.filter(|actor| !actor.is_empty()),
+        action: query.action.filter(|action| !action.is_empty()),
+        // one more tells whether there is a next page
+        max: max + 1,
+    };
+    let mut records = state.gate.ledger().audit(&filter).await?;
+    let has_more = records.len() > max as usize;
+    records.truncate(max as usize);
+    let next = records.last().filter(|_| has_more).map(|last| last.seq.to_string());
+    let items: Vec<Value> = records.iter().map(item).collect();
+    Ok(([(CACHE_CONTROL, "private, no-store")], Json(json!({ "items": items, "next": next }))))
+}
+
+fn item(record: &AuditRecord) -> Value {
+    let detail = serde_json::from_str(&record.detail).unwrap_or_else(|_| json!(record.detail));
+    json!({
+        "seq": record.seq,
+        "at": moment(Timestamp::from_millisecond(record.at_ms).unwrap_or(Timestamp::UNIX_EPOCH)),
+        "actor": record.actor,
+        "action": record.action,
+        "subject": record.subject,
+        "reason": record.reason,
+        "detail": detail,
+    })
+}
+
+fn cursor(text: &str) -> Result<i64, ApiError> {
+    text.parse().map_err(|_| ApiError::bad_request("`cursor` must be the `next` of the page before."))
+}
+
+fn since(text: &str) -> Result<i64, ApiError> {
+    let at: Timestamp = text
+        .parse()
+        .map_err(|_| ApiError::bad_request("`since` must be a time such as `2026-11-24T00:00:00Z`."))?;
+    Ok(at.as_millisecond())
+}

@@ -1,0 +1,209 @@
+//! What analytics reads: sums by day, model, plan, user and team, and how a range of days is cut so that a long one reads
+//! months. Plain values; it must not know SQL, nor who asks.
+
+use std::fmt;
+
+/// A day of the calendar as the ledger writes it: `2026-11-24`. Sorts by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(String);
+
+impl Day {
+    /// The day that a text names; `None` unless it is `YYYY-MM-DD` and stands in the calendar.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_day(text).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// So many days earlier; the calendar's first day at the earliest.
+    #[must_use]
+    pub fn earlier(&self, days: u32) -> Self {
+        let date = self.date().saturating_sub(jiff::Span::new().days(i64::from(days)));
+        Self(date.max(FIRST).strftime("%Y-%m-%d").to_string())
+    }
+
+    /// The next day; the calendar's last one stays.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self(self.date().tomorrow().unwrap_or(jiff::civil::Date::MAX).strftime("%Y-%m-%d").to_string())
+    }
+
+    /// `2026-11`.
+    pub fn month(&self) -> &str {
+        &self.0[..MONTH_BYTES]
+    }
+
+    /// The first day of its month.
+    fn month_start(&self) -> Self {
+        Self(format!("{}-01", self.month()))
+    }
+
+    /// The first day of the next month.
+    fn next_month(&self) -> Self {
+        let last = self.date().last_of_month();
+        Self(last.tomorrow().unwrap_or(last).strftime("%Y-%m-%d").to_string())
+    }
+
+    fn date(&self) -> jiff::civil::Date {
+        self.0.parse().unwrap_or(FIRST)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The earliest day that four digits of a year can name.
+const FIRST: jiff::civil::Date = jiff::civil::date(0, 1, 1);
+
+/// Bytes of `2026-11`.
+const MONTH_BYTES: usize = 7;
+
+/// Is this `YYYY-MM-DD`, and a day of the calendar?
+pub(super) fn is_day(text: &str) -> bool {
+    let shape = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    shape && text.parse::<jiff::civil::Date>().is_ok()
+}
+
+/// Sums over charged messages. Each stops at 2^63 - 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageSums {
+    /// Charged messages.
+    pub messages: u64,
+    /// Of these, on models of the group `premium`.
+    pub premium_messages: u64,
+    /// Tokens in.
+    pub input_tokens: u64,
+    /// Tokens out.
+    pub output_tokens: u64,
+    /// Of the tokens in, those from the providers' caches.
+    pub cached_tokens: u64,
+    /// Cost in millionths of a US dollar.
+    pub cost_micro_usd: u64,
+}
+
+impl UsageSums {
+    /// Adds other sums.
+    pub fn add(&mut self, more: &Self) {
+        let sum = |a: u64, b: u64| a.saturating_add(b).min(i64::MAX.unsigned_abs());
+        self.messages = sum(self.messages, more.messages);
+        self.premium_messages = sum(self.premium_messages, more.premium_messages);
+        self.input_tokens = sum(self.input_tokens, more.input_tokens);
+        self.output_tokens = sum(self.output_tokens, more.output_tokens);
+        self.cached_tokens = sum(self.cached_tokens, more.cached_tokens);
+        self.cost_micro_usd = sum(self.cost_micro_usd, more.cost_micro_usd);
+    }
+}
+
+/// Sums of whatever a name stands for: a model, a plan, a user, a team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSums {
+    /// The name.
+    pub name: String,
+    /// Its sums.
+    pub sums: UsageSums,
+}
+
+/// One day on which something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayUsage {
+    /// `2026-11-24`.
+    pub day: String,
+    /// Its sums.
+    pub sums: UsageSums,
+    /// Signed-in users who sent a message.
+    pub active_users: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+}
+
+/// Signed-in users who sent a message, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActiveUsers {
+    /// On the last day of the range.
+    pub day: u64,
+    /// On that day and the six before it.
+    pub week: u64,
+    /// On that day and the 29 before it.
+    pub month: u64,
+    /// In the whole range.
+    pub range: u64,
+}
+
+/// What happened in a range of days.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Analytics {
+    /// The days on which something happened, oldest first.
+    pub days: Vec<DayUsage>,
+    /// By the model that was sent upstream; most messages first, then by name.
+    pub by_model: Vec<NamedSums>,
+    /// By plan, in the same order.
+    pub by_plan: Vec<NamedSums>,
+    /// Refusals by reason; most first, then by name.
+    pub refused_by_reason: Vec<(String, u64)>,
+    /// The users with most messages, at most [`TOP_MAX`].
+    pub top_users: Vec<NamedSums>,
+    /// The teams with most messages, at most [`TOP_MAX`].
+    pub top_teams: Vec<NamedSums>,
+    /// Users.
+    pub active_users: ActiveUsers,
+}
+
+/// How many users and teams are named: a screen full.
+pub const TOP_MAX: u32 = 20;
+
+/// Days of a week and of a month, for active users.
+pub(super) const WEEK_DAYS: u32 = 7;
+/// See [`WEEK_DAYS`].
+pub(super) const MONTH_DAYS: u32 = 30;
+
+/// What a gateway refused: a total since its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalTotal {
+    /// The day in the configured zone, `2026-11-24`.
+    pub day: String,
+    /// Why: a value of the metric label `outcome`.
+    pub reason: &'static str,
+    /// How many.
+    pub refused: u64,
+}
+
+/// A range of days as three pieces without overlap: days up to a month's start, whole months, days after the last whole
+/// month. Each piece is half open, `from <= x < to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pieces {
+    /// Days before the first whole month; all days if there is none.
+    pub head: (Day, Day),
+    /// Months, as `2026-11`.
+    pub months: (String, String),
+    /// Days after the last whole month.
+    pub tail: (Day, Day),
+}
+
+impl Pieces {
+    /// Cuts the range `from..=to`.
+    pub fn of(from: &Day, to: &Day) -> Self {
+        let end = to.next();
+        let first = if from.month_start() == *from { from.clone() } else { from.next_month() };
+        let last = end.month_start();
+        if first >= last {
+            let none = (end.clone(), end.clone());
+            let month = end.month().to_owned();
+            return Self { head: (from.clone(), end), months: (month.clone(), month), tail: none };
+        }
+        let months = (first.month().to_owned(), last.month().to_owned());
+        Self { head: (from.clone(), first), months, tail: (last, end) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Reading the roll-ups, in one snapshot, and pages of the audit log. It must not read `message_logs`; it only reads, so a
+//! standby can answer.
+
+use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::error::Failure;
+use super::read;
+use crate::store::analytics::{
+    ActiveUsers, Analytics, Day, DayUsage, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums, WEEK_DAYS,
+};
+use crate::store::audit::AuditRecord;
+use crate::store::ledger::AuditFilter;
+use crate::store::rollup::{SUM_COLUMNS, Sums};
+use crate::store::row::count;
+
+/// What happened in the days `from..=to`.
+pub(super) async fn analytics(client: &mut Object, from: &Day, to: &Day) -> Result<Analytics, Failure> {
+    let snapshot = client
+        .build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await?;
+    let range: [&(dyn ToSql + Sync); 2] = [&from.as_str(), &to.as_str()];
+    let days = rows(&snapshot, &days(), &range).await?.iter().map(day).collect::<Result<_, _>>()?;
+    let by = |name| format!("{} WHERE day BETWEEN $1 AND $2 {}", select(name, "usage_days"), rank(None));
+    let by_model = named(&rows(&snapshot, &by("model"), &range).await?)?;
+    let by_plan = named(&rows(&snapshot, &by("plan"), &range).await?)?;
+    let refused = "SELECT reason, least(sum(refused), 9223372036854775807)::bigint FROM usage_refusals
+        WHERE day BETWEEN $1 AND $2 GROUP BY reason ORDER BY 2 DESC, 1";
+    let reason = |row: &Row| Ok::<_, Failure>((row.try_get(0)?, count(row.try_get(1)?)?));
+    let refused_by_reason =
+        rows(&snapshot, refused, &range).await?.iter().map(reason).collect::<Result<_, _>>()?;
+    let users = {
+        let Pieces { head, months, tail } = Pieces::of(from, to);
+        let cuts = [&head.0, &head.1, &tail.0, &tail.1].map(Day::as_str);
+        let months = [months.0.as_str(), months.1.as_str()];
+        let range: Vec<&(dyn ToSql + Sync)> =
+            cuts.iter().chain(&months).map(|cut| cut as &(dyn ToSql + Sync)).collect();
+        rows(&snapshot, &top_users(), &range).await?
+    };
+    let active_in_range = users.first().map_or(Ok(0), |row| row.try_get("everybody"))?;
+    let teams = format!(
+        "{} WHERE day BETWEEN $1 AND $2 {}",
+        select("team_id", "usage_day_teams"),
+        rank(Some(TOP_MAX))
+    );
+    let top_teams = named(&rows(&snapshot, &teams, &range).await?)?;
+    let active_users = ActiveUsers {
+        day: active_since(&snapshot, to, to).await?,
+        week: active_since(&snapshot, &to.earlier(WEEK_DAYS - 1), to).await?,
+        month: active_since(&snapshot, &to.earlier(MONTH_DAYS - 1), to).await?,
+        range: count(active_in_range)?,
+    };
+    snapshot.commit().await?;
+    let top_users = named(&users)?;
+    Ok(Analytics { days, by_model, by_plan, refused_by_reason, top_users, top_teams, active_users })
+}
+
+async fn rows(
+    snapshot: &Transaction<'_>,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Failure> {
+    let statement = snapshot.prepare_cached(statement).await?;
+    Ok(snapshot.query(&statement, parameters).await?)
+}
+
+/// The sums of a table; each stops at the largest `bigint`.
+fn folds() -> String {
+    SUM_COLUMNS.map(|sum| format!("least(sum({sum}), 9223372036854775807)::bigint AS {sum}")).join(", ")
+}
+
+fn select(name: &str, table: &str) -> String {
+    format!("SELECT {name} AS name, {} FROM {table}", folds())
+}
+
+fn rank(max: Option<u32>) -> String {
+    let limit = max.map(|max| format!(" LIMIT {max}")).unwrap_or_default();
+    format!("GROUP BY 1 ORDER BY messages DESC, name{limit}")
+}
+
+/// The three kinds of figures of a day, whichever of them it has.
+fn days() -> String {
+    format!(
+        "SELECT day, active_users, refused, {}
+         FROM (SELECT day, {} FROM usage_days WHERE day BETWEEN $1 AND $2 GROUP BY day) AS used
+         FULL JOIN (SELECT day, active_users FROM usage_day_actives WHERE day BETWEEN $1 AND $2) AS active USING (day)
+         FULL JOIN (SELECT day, least(sum(refused), 9223372036854775807)::bigint AS refused FROM usage_refusals
+             WHERE day BETWEEN $1 AND $2 GROUP BY day) AS refusals USING (day)
+         ORDER BY day",
+        SUM_COLUMNS.join(", "),
+        folds()
+    )
+}
+
+/// `$1..$2` and `$3..$4`: days; `$5..$6`: months; half open.
+pub(super) fn top_users() -> String {
+    let sums = SUM_COLUMNS.join(", ");
+    format!(
+        "SELECT name, {}, count(*) OVER () AS everybody FROM (
+             SELECT user_id AS name, {sums} FROM usage_day_users WHERE day >= $1 AND day < $2
+             UNION ALL SELECT user_id, {sums} FROM usage_day_users WHERE day >= $3 AND day < $4
+             UNION ALL SELECT user_id, {sums} FROM usage_month_users WHERE month >= $5 AND month < $6
+         ) AS pieces {}",
+        folds(),
+        rank(Some(TOP_MAX))
+    )
+}
+
+fn day(row: &Row) -> Result<DayUsage, Failure> {
+    let number = |column| Ok::<_, Failure>(count(row.try_get::<_, Option<i64>>(column)?.unwrap_or(0))?);
+    Ok(DayUsage {
+        day: row.try_get("day")?,
+        sums: sums(row)?,
+        active_users: number("active_users")?,
+        refused: number("refused")?,
+    })
+}
+
+fn named(rows: &[Row]) -> Result<Vec<NamedSums>, Failure> {
+    rows.iter().map(|row| Ok(NamedSums { name: row.try_get("name")?, sums: sums(row)? })).collect()
+}
+
+fn sums(row: &Row) -> Result<UsageSums, Failure> {
+    let mut sums = Sums::default();
+    for (sum, column) in sums.0.iter_mut().zip(SUM_COLUMNS) {
+        *sum = row.try_get::<_, Option<i64>>(column)?.unwrap_or(0);
+    }
+    Ok(sums.try_into()?)
+}
+
+async fn active_since(snapshot: &Transaction<'_>, from: &Day, to: &Day) -> Result<u64, Failure> {
+    let statement = "SELECT count(DISTINCT user_id) FROM usage_day_users WHERE day BETWEEN $1 AND $2";
+    let statement = snapshot.prepare_cached(statement).await?;
+    Ok(count(snapshot.query_one(&statement, &[&from.as_str(), &to.as_str()]).await?.try_get(0)?)?)
+}
+
+/// A page of the audit log, newest first.
+pub(super) async fn audit(client: &Object, filter: &AuditFilter) -> Result<Vec<AuditRecord>, Failure> {
+    let statement = client
+        .prepare_cached(
+            "SELECT * FROM audit_log WHERE seq < coalesce($1, 9223372036854775807) AND at_ms >= coalesce($2, at_ms)
+                 AND actor = coalesce($3, actor) AND action = coalesce($4, action) ORDER BY seq DESC LIMIT $5",
+        )
+        .await?;
+    let AuditFilter { before_seq, since_ms, actor, action, max } = filter;
+    let rows = client.query(&statement, &[before_seq, since_ms, actor, action, &i64::from(*max)]).await?;
+    rows.iter().map(read::audit_record).collect()
+}

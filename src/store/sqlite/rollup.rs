@@ -1,0 +1,120 @@
+//! Writing the roll-ups, in the transaction that writes their rows, and the totals of refusals.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, params};
+
+use super::error::Refusal;
+use crate::store::analytics::RefusalTotal;
+use crate::store::rollup::{BY_DAY, BY_DAY_TEAM, BY_DAY_USER, BY_MONTH_USER, Rollup, SUM_COLUMNS, Sums};
+use crate::store::row::{Row, number};
+
+/// Bytes of `2026-11`.
+const MONTH_BYTES: usize = 7;
+
+/// What a batch adds to the roll-ups.
+#[derive(Debug, Default)]
+pub(super) struct Rollups {
+    days: BTreeMap<[String; 3], Sums>,
+    users: BTreeMap<[String; 2], Sums>,
+    months: BTreeMap<[String; 2], Sums>,
+    teams: BTreeMap<[String; 2], Sums>,
+}
+
+impl Rollups {
+    /// Adds a row that went in. What is no charged message adds nothing.
+    pub fn add(&mut self, row: &Row<'_>) {
+        if row.messages == 0 {
+            return;
+        }
+        let sums = Sums::of(row);
+        let day = || row.day.to_string();
+        let text = ToString::to_string;
+        self.days.entry([day(), text(&row.model_dispatched), text(&row.plan)]).or_default().add(&sums);
+        if let Some(user) = &row.user {
+            let month = row.day[..MONTH_BYTES].to_owned();
+            self.users.entry([day(), text(user)]).or_default().add(&sums);
+            self.months.entry([month, text(user)]).or_default().add(&sums);
+        }
+        if let Some(team) = &row.team {
+            self.teams.entry([day(), text(team)]).or_default().add(&sums);
+        }
+    }
+
+    /// Adds it all to the tables.
+    pub fn write(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
+        upsert(transaction, BY_DAY, &self.days)?;
+        let fresh = upsert(transaction, BY_DAY_USER, &self.users)?;
+        upsert(transaction, BY_MONTH_USER, &self.months)?;
+        upsert(transaction, BY_DAY_TEAM, &self.teams)?;
+        let mut actives: BTreeMap<&str, i64> = BTreeMap::new();
+        for [day, _] in fresh {
+            *actives.entry(day).or_default() += 1;
+        }
+        let mut count = transaction.prepare_cached(
+            "INSERT INTO usage_day_actives (day, active_users) VALUES (?1, ?2)
+             ON CONFLICT (day) DO UPDATE SET active_users = active_users + excluded.active_users",
+        )?;
+        for (day, users) in actives {
+            count.execute(params![day, users])?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds sums to a table. Returns the keys that were new.
+fn upsert<'a, const N: usize>(
+    transaction: &Transaction<'_>,
+    rollup: Rollup,
+    sums: &'a BTreeMap<[String; N], Sums>,
+) -> Result<Vec<&'a [String; N]>, Refusal> {
+    if sums.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statement = transaction.prepare_cached(&add(rollup))?;
+    let mut fresh = Vec::new();
+    for (key, sums) in sums {
+        let values =
+            key.iter().map(|part| part as &dyn ToSql).chain(sums.0.iter().map(|sum| sum as &dyn ToSql));
+        let messages: i64 = statement.query_row(rusqlite::params_from_iter(values), |row| row.get(0))?;
+        // every row has at least one message, so what stood already is more now than was added
+        if messages == sums.0[0] {
+            fresh.push(key);
+        }
+    }
+    Ok(fresh)
+}
+
+/// Sums stop at 2^63 - 1, as in PostgreSQL: SQLite would turn them into floating-point numbers.
+fn add(Rollup { table, keys }: Rollup) -> String {
+    let places: Vec<String> = (1..=keys.len() + SUM_COLUMNS.len()).map(|at| format!("?{at}")).collect();
+    let sets = SUM_COLUMNS.map(|sum| {
+        format!("{sum} = CASE WHEN {sum} > 9223372036854775807 - excluded.{sum} THEN 9223372036854775807 ELSE {sum} + excluded.{sum} END")
+    });
+    let keys = keys.join(", ");
+    format!(
+        "INSERT INTO {table} ({keys}, {}) VALUES ({}) ON CONFLICT ({keys}) DO UPDATE SET {} RETURNING messages",
+        SUM_COLUMNS.join(", "),
+        places.join(", "),
+        sets.join(", ")
+    )
+}
+
+/// Notes totals of refusals; a total never goes down.
+pub(super) fn record_refusals(
+    db: &mut Connection,
+    gateway: &str,
+    totals: &[RefusalTotal],
+) -> Result<(), Refusal> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut note = transaction.prepare_cached(
+            "INSERT INTO usage_refusals (day, gateway, reason, refused) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (day, gateway, reason) DO UPDATE SET refused = max(refused, excluded.refused)",
+        )?;
+        for total in totals {
+            note.execute(params![total.day, gateway, total.reason, number(total.refused)])?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
