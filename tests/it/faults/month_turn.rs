@@ -25,7 +25,7 @@ fn to_next_month() -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_turn_of_a_month_each_message_counts_in_the_month_of_its_admission() {
     let lead = Duration::from_secs(BEFORE_TURN_S);
-    let setup = Setup { clock_shift: to_next_month() - lead, ..Setup::default() };
+    let setup = Setup { clock_shift: to_next_month().checked_sub(lead).unwrap(), ..Setup::default() };
     let rig = Rig::with(setup.plan("wide", 1_000_000)).await;
     let tokens = users(&rig, "user", 6, "wide");
     let load = Load::start(&rig, &tokens, Pace { piece_delay_ms: 20, ..Pace::default() });

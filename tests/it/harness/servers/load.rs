@@ -159,25 +159,21 @@ impl Caller {
             let call = call.header("x-stub-piece-delay-ms", self.pace.piece_delay_ms);
             let call = if round % 2 == 0 { call.stream() } else { call };
             let watch = Stopwatch::start();
-            match call.try_send().await {
-                Ok(answer) => {
-                    let status = answer.status.as_u16();
-                    // before the count: who waits for the count finds the id
-                    if status == 200 {
-                        self.seen.whole.lock().unwrap().insert(id);
-                    } else {
-                        self.seen.examples.lock().unwrap().entry(status).or_insert_with(|| answer.text());
-                    }
-                    self.seen.answer(status, watch.elapsed_ms());
-                    let pause =
-                        if status == 200 { Duration::from_millis(self.pace.pause_ms) } else { BREATH };
-                    tokio::time::sleep(pause).await;
-                }
-                Err(_) => {
-                    self.seen.broken.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(BREATH).await;
-                }
+            let Ok(answer) = call.try_send().await else {
+                self.seen.broken.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            let status = answer.status.as_u16();
+            // before the count: who waits for the count finds the id
+            if status == 200 {
+                self.seen.whole.lock().unwrap().insert(id);
+            } else {
+                self.seen.examples.lock().unwrap().entry(status).or_insert_with(|| answer.text());
             }
+            self.seen.answer(status, watch.elapsed_ms());
+            let pause = if status == 200 { Duration::from_millis(self.pace.pause_ms) } else { BREATH };
+            tokio::time::sleep(pause).await;
         }
     }
 }
