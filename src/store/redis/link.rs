@@ -32,6 +32,9 @@ pub(super) const OFF_PATH: Duration = Duration::from_secs(5);
 /// How often a call meets another process before it gives up. Each further one takes another fail-over in its 100 ms.
 const MAX_PROCESSES: usize = 4;
 
+/// When the client library forgets a call that was given up, after its deadline.
+const GIVEN_UP: Duration = Duration::from_secs(1);
+
 /// How often the process goes round all that is ready to run before a call without an answer is given up: the answer
 /// takes a turn each through socket, reader and caller. Microseconds where nothing else is to be done.
 const LATE_TURNS: usize = 16;
@@ -89,7 +92,7 @@ impl Link {
         let operation = script.name();
         let key = keys.first().cloned().unwrap_or_default();
         // the call's own deadline is for all attempts and is kept by `in_time`; this one only ends what that gave up
-        let client = self.within(deadline * 2);
+        let client = self.within(deadline + GIVEN_UP);
         let mut stale = None;
         let mut processes = 0;
         while processes < MAX_PROCESSES {

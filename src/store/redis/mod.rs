@@ -82,6 +82,9 @@ impl RedisCounters {
         let processes = Processes::new(config);
         if processes.is_cluster() {
             processes.set_routing(client.cached_cluster_state());
+        } else {
+            // now, so that the first request does not spend its 100 ms on it
+            processes.load(None, None).await?;
         }
         let events = Arc::new(Events::new());
         let link = Arc::new(Link { client, processes, breaker: Breaker::default(), events: events.clone() });

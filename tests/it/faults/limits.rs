@@ -58,9 +58,10 @@ fn crew(file: &mut toml_edit::DocumentMut) {
     }
 }
 
-async fn rig() -> ServerRig {
-    let setup = Setup { gateways: 2, ..Setup::default() }.plan("wide", 1_000_000);
-    let setup = setup.change(crew).change(|file| file["quota"]["on_outage"] = toml_edit::value("deny"));
+/// Two gateways. With `deny` they never decide without Redis, also on a machine so busy that it does not answer in time.
+async fn rig(policy: &'static str) -> ServerRig {
+    let setup = Setup { gateways: 2, ..Setup::default() }.plan("wide", 1_000_000).change(crew);
+    let setup = setup.change(move |file| file["quota"]["on_outage"] = toml_edit::value(policy));
     ServerRig::with(setup, &[]).await
 }
 
@@ -96,11 +97,19 @@ fn used(usage: &Value, limit: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pool_member_and_premium_limits_hold_at_once_and_a_refusal_by_one_takes_nothing_of_the_others() {
-    let rig = rig().await;
+    let rig = rig("deny").await;
     let tokens: Vec<String> =
         (0..MEMBERS).map(|number| member(&rig, &format!("member-{number}"), "red", "crew")).collect();
-    let premium = rush(&rig, &tokens, "claude-3-opus", 20).await;
-    assert!(premium.iter().all(|count| *count <= PREMIUM), "{premium:?}");
+    let mut premium = vec![0; MEMBERS];
+    // again for those whose calls were all unsure, on a busy machine
+    for _ in 0..20 {
+        let more = rush(&rig, &tokens, "claude-3-opus", 20).await;
+        premium.iter_mut().zip(&more).for_each(|(sum, more)| *sum += more);
+        if premium.iter().all(|count| *count >= PREMIUM) {
+            break;
+        }
+    }
+    assert_eq!(premium, [PREMIUM; MEMBERS], "premium messages of each member");
     let mut all: u64 = premium.iter().sum();
     let mut each = premium.clone();
     // until the pool is empty; what was refused (or unsure, on a busy machine) must have cost nothing
@@ -127,13 +136,19 @@ async fn pool_member_and_premium_limits_hold_at_once_and_a_refusal_by_one_takes_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_limit_refuses_without_touching_pool_or_member_limits() {
-    let rig = rig().await;
+    let rig = rig("deny").await;
     let tokens = [member(&rig, "alice", "red", "bursty")];
     let watch = Stopwatch::start();
-    let answered = rush(&rig, &tokens, "claude-3-opus", 60).await[0];
+    let mut answered = 0;
+    for _ in 0..20 {
+        answered += rush(&rig, &tokens, "claude-3-opus", 60).await[0];
+        if answered >= BURST {
+            break;
+        }
+    }
     // one unit comes back every 20 s
     let most = BURST + watch.elapsed_ms() / (60_000 / BURST);
-    assert!((1..=most).contains(&answered), "{answered} of {most}");
+    assert!((BURST..=most).contains(&answered), "{answered} of {most}");
     let usage = rig.usage_at(1, &tokens[0]).await;
     for limit in ["pool", "messages", "premium"] {
         assert_eq!(used(&usage, limit), answered, "`{limit}`");
@@ -148,7 +163,7 @@ async fn a_burst_limit_refuses_without_touching_pool_or_member_limits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_under_load_moves_no_running_request_and_keeps_every_row() {
-    let rig = rig().await;
+    let rig = rig("ledger").await;
     let tokens = users(&rig, "user", 4, "wide");
     let load = Load::start(&rig, &tokens, Pace { piece_delay_ms: 10, ..Pace::default() });
     let resets = 6;
@@ -172,7 +187,7 @@ async fn a_reset_under_load_moves_no_running_request_and_keeps_every_row() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_who_changes_team_in_mid_flight_settles_where_the_hold_was_taken() {
-    let rig = rig().await;
+    let rig = rig("ledger").await;
     let red = member(&rig, "alice", "red", "crew");
     let stream = |token: &str| {
         let call = rig.call_at(0, Dialect::OpenAi, "gpt-4o").token(token).stream();
@@ -218,13 +233,19 @@ async fn gateways_whose_clocks_run_ahead_cut_periods_by_the_clock_they_share() {
         limit["max"] = toml_edit::value(10);
         limit["per"] = toml_edit::value("week");
         file["plans"]["free"]["limits"].as_array_of_tables_mut().unwrap().push(limit);
+        // a decision without Redis has no other clock than the gateway's
+        file["quota"]["on_outage"] = toml_edit::value("deny");
     });
     let rig = ServerRig::with(setup, &[]).await;
     let token = user(&rig, "alice", "free");
     let mut answered = 0;
     for number in 0..16 {
-        let call = rig.call_at(number % 2, Dialect::OpenAi, "gpt-4o").token(&token);
-        answered += u64::from(call.send().await.status == StatusCode::OK);
+        let status = eventually("Redis never answers in time", async || {
+            let call = rig.call_at(number % 2, Dialect::OpenAi, "gpt-4o").token(&token);
+            Some(call.send().await.status).filter(|status| *status != StatusCode::SERVICE_UNAVAILABLE)
+        })
+        .await;
+        answered += u64::from(status == StatusCode::OK);
     }
     assert_eq!(answered, 10, "messages of a week with 10");
     let weeks = "SELECT count(DISTINCT period) FROM user_usage WHERE limit_name = 'weekly'";
