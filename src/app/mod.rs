@@ -3,6 +3,7 @@
 
 mod active;
 mod reload;
+mod running;
 mod stop;
 mod stores;
 
@@ -29,6 +30,7 @@ use crate::telemetry::Metrics;
 use crate::upstream::{Fleet, UpstreamTable};
 
 use reload::Reload;
+use running::Running;
 pub use stop::Stop;
 
 /// How long streams may go on after a stop was asked for.
@@ -108,6 +110,7 @@ impl App {
     /// # Errors
     /// What makes serving impossible: a ledger that cannot be opened, keys that cannot be read.
     pub async fn run(mut self, stop: Stop) -> Result<()> {
+        let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
         let stores = stores::open(&self.settings.storage, &self.clock).await?;
         let gate = Gate::new(gate::Parts {
             counters: stores.counters,
@@ -123,6 +126,9 @@ impl App {
             tracing::warn!(%late, "serving all the same");
             inherit(&gate, &self.journal).context("the journal could not be read back")?;
         }
+        if was_killed {
+            gate.distrust(&self.leftovers.recent).await;
+        }
         let mut tasks = Tasks::default();
         tasks.spawn(Arc::clone(&gate).run());
         let draining = Arc::new(AtomicBool::new(false));
@@ -132,8 +138,10 @@ impl App {
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
-        if !gate.settled(FLUSH).await {
-            tracing::warn!("some settles are left: their holds end with their lease, the ledger has them");
+        if gate.settled(FLUSH).await && gate.is_mended() {
+            running.clear();
+        } else {
+            tracing::warn!("some settles are left: the next start loads their domains anew");
         }
         if let Err(late) = writer.flush(FLUSH).await {
             tracing::warn!(%late, "the next start takes them over");

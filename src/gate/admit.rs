@@ -47,6 +47,33 @@ pub(super) enum Verdict {
     Refused(Refused),
 }
 
+/// A request's holds and what became of them.
+struct Held<'a> {
+    now: Timestamp,
+    rid: Uuid,
+    holds: Vec<Hold>,
+    verdict: Verdict,
+    guard: ReserveGuard<'a>,
+}
+
+impl Held<'_> {
+    /// Did the counters decide at a time outside of the periods that were held?
+    fn is_misdated(&self) -> bool {
+        let decided_ms = match &self.verdict {
+            // decided by our own clock
+            Verdict::Admitted { degraded: true, .. } => return false,
+            Verdict::Admitted { admission, .. } => admission.now_ms,
+            Verdict::Refused(refused) => refused.now_ms,
+        };
+        self.holds.iter().any(|hold| match hold.rule {
+            Rule::Quota { period_start_ms, period_end_ms, .. } => {
+                !(period_start_ms..period_end_ms).contains(&decided_ms)
+            }
+            Rule::Open { .. } | Rule::Rate { .. } => false,
+        })
+    }
+}
+
 impl Gate {
     /// Does the plan include the model? To be asked before [`Gate::admit`], which asks again.
     ///
@@ -76,11 +103,14 @@ impl Gate {
         self.check_model(who, &asked.model)?;
         let rules = self.rules.load_full();
         let started = Stopwatch::start();
-        let now = self.now();
-        let (rid, domain) = (self.clock.request_id(), &who.subject.domain);
-        let holds = rules.policy.holds(&who.plan, &who.subject, &asked.model, now);
-        let mut guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
-        let (admission, degraded) = match self.decide(&rules, domain, rid, &holds).await? {
+        let domain = &who.subject.domain;
+        let mut held = self.hold(&rules, who, &asked.model).await?;
+        if held.is_misdated() {
+            // our clock was not that of the counters: now it is known, and the guard gives back what was held
+            held = self.hold(&rules, who, &asked.model).await?;
+        }
+        let Held { now, rid, holds, verdict, mut guard } = held;
+        let (admission, degraded) = match verdict {
             Verdict::Admitted { admission, degraded } => (admission, degraded),
             Verdict::Refused(refused) => {
                 guard.armed = false;
@@ -110,6 +140,15 @@ impl Gate {
             OpenRequest { entry, domain: domain.clone(), started, answered: false },
             views,
         ))
+    }
+
+    /// One attempt at the holds of a request, in the periods of this moment.
+    async fn hold<'a>(&'a self, rules: &Rules, who: &'a Who, model: &str) -> Result<Held<'a>, Denied> {
+        let (now, rid, domain) = (self.now(), self.clock.request_id(), &who.subject.domain);
+        let holds = rules.policy.holds(&who.plan, &who.subject, model, now);
+        let guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
+        let verdict = self.decide(rules, domain, rid, &holds).await?;
+        Ok(Held { now, rid, holds, verdict, guard })
     }
 
     async fn decide(
@@ -149,11 +188,11 @@ impl Gate {
         for _ in 0..RESERVE_ROUNDS {
             match counters.reserve(reserve).await? {
                 Reserved::Admitted(admission) => {
-                    self.learn_time(admission.now_ms);
+                    self.learn_time(counters, admission.now_ms);
                     return Ok(Verdict::Admitted { admission, degraded: false });
                 }
                 Reserved::Refused(refused) => {
-                    self.learn_time(refused.now_ms);
+                    self.learn_time(counters, refused.now_ms);
                     return Ok(Verdict::Refused(refused));
                 }
                 Reserved::Cold => self.load(counters, reserve.domain).await?,

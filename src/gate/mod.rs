@@ -155,7 +155,11 @@ impl Gate {
         self.clock.request_id()
     }
 
-    fn learn_time(&self, store_now_ms: i64) {
+    /// Takes over the time of the counters of record; the fall-back's is our own.
+    fn learn_time(&self, counters: &Arc<dyn Counters>, store_now_ms: i64) {
+        if !Arc::ptr_eq(counters, &self.counters) {
+            return;
+        }
         self.offset_ms.store(store_now_ms.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
     }
 

@@ -39,6 +39,11 @@ impl Outage {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(domain.clone());
     }
 
+    /// Was any domain decided without the counters that was not taken yet?
+    pub fn has_touched(&self) -> bool {
+        !self.touched.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Takes the domains that were decided without the counters.
     pub fn take_touched(&self) -> HashSet<Domain> {
         std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))

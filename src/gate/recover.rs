@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use futures_util::StreamExt;
+
 use super::Gate;
 use crate::quota::Domain;
 use crate::store::{Counters, CountersEvent, StoreError};
@@ -12,6 +14,9 @@ use crate::store::{Counters, CountersEvent, StoreError};
 /// One load of a domain at a time in this process.
 #[derive(Default)]
 pub(super) struct Loads(Mutex<HashMap<Domain, Weak<tokio::sync::Mutex<()>>>>);
+
+/// Domains made cold at once after a crash.
+const DISTRUST_AT_ONCE: usize = 64;
 
 /// Locks that nobody holds any more are swept when there are this many.
 const LOCKS_MAX: usize = 10_000;
@@ -55,6 +60,19 @@ impl Gate {
         }
         // read after the snapshot: what the ledger took meanwhile is a tombstone or still known here
         counters.announce(domain, &self.live.announcements(domain, self.clock.now_ms())).await
+    }
+
+    /// After a run that was killed: its last ENDs may have reached the ledger and never the counters. These domains are
+    /// made cold, so that the next request loads them; those that cannot be now are mended later.
+    pub async fn distrust(&self, domains: &[String]) {
+        let forgotten = futures_util::stream::iter(domains).map(|domain| async move {
+            let domain = Domain::from_text(domain);
+            if let Err(error) = self.counters.forget(&domain).await {
+                tracing::debug!(%error, "a domain could not be made cold yet");
+                self.settles.spoil(domain);
+            }
+        });
+        forgotten.buffer_unordered(DISTRUST_AT_ONCE).for_each(|()| std::future::ready(())).await;
     }
 
     /// Answers the counters' news with announcements, for ever.

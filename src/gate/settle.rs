@@ -73,6 +73,11 @@ impl SettleQueue {
         std::mem::take(&mut *self.dirty())
     }
 
+    /// Is any domain dirty?
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty().is_empty()
+    }
+
     fn dirty(&self) -> MutexGuard<'_, HashSet<Domain>> {
         self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }

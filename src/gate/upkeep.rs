@@ -104,7 +104,6 @@ impl Gate {
 
     /// After an outage, and for domains whose settles were given up: forget, so that the next request loads them.
     async fn run_mending(&self) {
-        let mut spoiled: HashSet<Domain> = HashSet::new();
         for round in 0_u32.. {
             tokio::time::sleep(MEND_EVERY).await;
             if self.outage.is_open() {
@@ -116,22 +115,44 @@ impl Gate {
                 }
                 self.outage.closed();
             }
+            let mut spoiled = self.settles.take_dirty();
             spoiled.extend(self.outage.take_touched());
-            spoiled.extend(self.settles.take_dirty());
-            let mut left = HashSet::new();
-            for domain in spoiled.drain() {
+            if !self.can_load(&spoiled).await {
+                for domain in spoiled {
+                    self.settles.spoil(domain);
+                }
+                continue;
+            }
+            for domain in spoiled {
                 if let Err(error) = self.counters.forget(&domain).await {
                     tracing::debug!(%error, "a domain could not be made cold");
-                    left.insert(domain);
+                    self.settles.spoil(domain);
                 }
             }
-            spoiled = left;
         }
+    }
+
+    /// Does the ledger answer? While it does not, counters that may lack something are better than none: a cold domain
+    /// could not be loaded, and its users would be refused.
+    async fn can_load(&self, domains: &HashSet<Domain>) -> bool {
+        let Some(domain) = domains.iter().next() else { return true };
+        self.live.is_complete() && self.ledger.load(domain, self.now().as_millisecond()).await.is_ok()
+    }
+
+    /// Has every domain been loaded anew that had to be?
+    pub fn is_mended(&self) -> bool {
+        !self.settles.is_dirty() && !self.outage.has_touched()
     }
 
     async fn freshen_fallback(&self) {
         let Some(fallback) = &self.fallback else { return };
         let touched = self.outage.take_touched();
+        if !self.can_load(&touched).await {
+            for domain in &touched {
+                self.outage.touched(domain);
+            }
+            return;
+        }
         for domain in touched {
             if let Err(error) = fallback.forget(&domain).await {
                 tracing::debug!(%error, "a fall-back domain could not be made cold");

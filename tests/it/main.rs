@@ -18,6 +18,7 @@ mod clients;
 mod crash;
 mod door;
 mod failover;
+mod faults;
 mod layers;
 mod quota;
 mod race;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Bench, asked, user};
 use crate::gate::{Denied, Ending, OnOutage, Permit, Who};
-use crate::store::{Counters, Outcome};
+use crate::store::{Counters, DomainTotals, Outcome};
 
 async fn admit(bench: &Bench, who: &Who) -> Result<Permit, Denied> {
     bench.gate.admit(who, asked("claude-3-opus")).await
@@ -41,6 +41,30 @@ async fn a_settle_that_comes_after_the_counters_were_lost_is_counted_once() {
     let permit = admit(&bench, &who).await.unwrap();
     bench.counters.forget(&who.subject.domain).await.unwrap();
     end(permit);
+    bench.conserved(&who, "premium", 1).await;
+}
+
+#[tokio::test]
+async fn counters_that_lack_the_settle_of_a_killed_run_are_loaded_anew() {
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "alice", None, None);
+    end(admit(&bench, &who).await.unwrap());
+    bench.quiet().await;
+    let domain = &who.subject.domain;
+    // as if the END had reached the ledger and the settle never the counters
+    bench.counters.forget(domain).await.unwrap();
+    assert!(bench.counters.rebuild(domain, &DomainTotals::default()).await.unwrap());
+    assert_eq!(bench.numbers(&who, "premium").await, (0, 0), "the drift that is to be mended");
+    bench.gate.distrust(&[domain.to_string()]).await;
+    bench.conserved(&who, "premium", 1).await;
+
+    bench.counters.set_down(true);
+    bench.gate.distrust(&[domain.to_string()]).await;
+    assert!(!bench.gate.is_mended(), "what cannot be made cold now is remembered");
+    bench.counters.set_down(false);
+    while !bench.gate.is_mended() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     bench.conserved(&who, "premium", 1).await;
 }
 

@@ -20,6 +20,9 @@ use super::{Inner, JournalError, JournalOptions, Position};
 use crate::clock::Clock;
 use crate::store::Entry;
 
+/// How long before the newest END a domain counts as used lately: far longer than a settle is repeated.
+const RECENT_MS: i64 = 3_600_000;
+
 /// What the last run left.
 #[derive(Debug, Default)]
 pub struct Recovery {
@@ -31,6 +34,8 @@ pub struct Recovery {
     pub quarantined: u64,
     /// ENDs that the ledger may not have.
     pub unacked: u64,
+    /// Domains of requests that ended in the last hour of that run: if it was killed, their counters may lack a settle.
+    pub recent: Vec<String>,
 }
 
 /// A request whose gateway died.
@@ -53,6 +58,8 @@ struct Findings {
     torn_bytes: u64,
     quarantined: u64,
     damaged: u64,
+    /// When a request of each domain last ended, milliseconds since 1970.
+    ended_at_ms: HashMap<String, i64>,
 }
 
 pub(super) fn recover(
@@ -103,8 +110,16 @@ pub(super) fn recover(
     };
     inner.start(&mut state)?;
     *inner.lock() = state;
+    let recent = recent(findings.ended_at_ms);
     let Findings { torn_bytes, quarantined, .. } = findings;
-    Ok((inner, Recovery { open, torn_bytes, quarantined, unacked: pending }))
+    Ok((inner, Recovery { open, torn_bytes, quarantined, unacked: pending, recent }))
+}
+
+/// The domains that were used in the hour before the newest END.
+fn recent(ended_at_ms: HashMap<String, i64>) -> Vec<String> {
+    let newest_ms = ended_at_ms.values().copied().max().unwrap_or(i64::MIN);
+    let since_ms = newest_ms.saturating_sub(RECENT_MS);
+    ended_at_ms.into_iter().filter(|(_, at_ms)| *at_ms >= since_ms).map(|(domain, _)| domain).collect()
 }
 
 impl Inner {
@@ -195,6 +210,7 @@ impl Findings {
                 self.last_end = Position { segment: sequence, offset: end, index: segment.ends };
                 let Some(entry) = record::decode_entry(payload) else { return false };
                 self.open.remove(&entry.id);
+                self.note_end(entry);
             }
             Kind::Ack => {
                 let Some((up_to, at_ms)) = record::decode_ack(payload) else { return false };
@@ -218,6 +234,12 @@ impl Findings {
             segment.quiet_since_ms = at_ms;
         }
         self.watermark = up_to;
+    }
+
+    /// Notes when a domain was last used.
+    fn note_end(&mut self, entry: Entry) {
+        let last_ms = self.ended_at_ms.entry(entry.domain).or_insert(i64::MIN);
+        *last_ms = entry.ended_at_ms.max(*last_ms);
     }
 
     /// Counts what the watermark covers, by place: after damage the indexes that were noted no longer count right. Gives

@@ -38,6 +38,15 @@ impl Failure {
         matches!(self.state(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
     }
 
+    /// The same as a failure that passes: somebody can mend its cause, and then the same call succeeds.
+    pub fn passing(self) -> Self {
+        match self {
+            Self::Driver(error) if passes(&error) => Self::Driver(error),
+            Self::Driver(error) => Self::Passes(words(&error)),
+            Self::Stays(message) | Self::Passes(message) => Self::Passes(message),
+        }
+    }
+
     /// A row's month has no partition.
     pub fn is_partition_missing(&self) -> bool {
         self.state() == Some(&SqlState::CHECK_VIOLATION)

@@ -87,7 +87,8 @@ pub(super) async fn ingest(
     let mut partition_was_missing = false;
     let mut conflicts = 0;
     loop {
-        partitions.ensure(client, columns.months()).await?;
+        // no row is at fault for a partition that cannot be made: all wait until it can
+        partitions.ensure(client, columns.months()).await.map_err(Failure::passing)?;
         match run(client, statement, columns).await {
             Err(failure) if failure.is_conflict() && conflicts < CONFLICT_RETRIES => {
                 conflicts += 1;
@@ -98,6 +99,7 @@ pub(super) async fn ingest(
                 partition_was_missing = true;
                 partitions.forget();
             }
+            Err(failure) if failure.is_partition_missing() => return Err(failure.passing()),
             result => return result,
         }
     }

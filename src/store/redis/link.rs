@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use fred::clients::WithOptions;
@@ -31,6 +32,10 @@ pub(super) const OFF_PATH: Duration = Duration::from_secs(5);
 /// How often a call meets another process before it gives up. Each further one takes another fail-over in its 100 ms.
 const MAX_PROCESSES: usize = 4;
 
+/// How often the process goes round all that is ready to run before a call without an answer is given up: the answer
+/// takes a turn each through socket, reader and caller. Microseconds where nothing else is to be done.
+const LATE_TURNS: usize = 16;
+
 /// Between two tries while a slot moves to another node.
 const SLOT_MOVING_PAUSE: Duration = Duration::from_millis(10);
 
@@ -55,14 +60,13 @@ impl Link {
         self.breaker.check(operation)?;
         let is_moving = AtomicBool::new(false);
         let attempts = self.attempts(script, deadline, (keys, args), &is_moving);
-        // the client's own deadlines are for one command; this one is for all attempts
-        match tokio::time::timeout(deadline, attempts).await {
-            Ok(Ok(answer)) => {
+        match in_time(deadline, attempts).await {
+            Some(Ok(answer)) => {
                 self.breaker.answered();
                 answer.convert().map_err(|error| fault(operation, &error))
             }
-            Ok(Err(error)) => Err(error),
-            Err(_elapsed) => {
+            Some(Err(error)) => Err(error),
+            None => {
                 if !is_moving.load(Ordering::Relaxed) {
                     self.breaker.failed();
                 }
@@ -84,7 +88,8 @@ impl Link {
     ) -> Result<Value, StoreError> {
         let operation = script.name();
         let key = keys.first().cloned().unwrap_or_default();
-        let client = self.within(deadline);
+        // the call's own deadline is for all attempts and is kept by `in_time`; this one only ends what that gave up
+        let client = self.within(deadline * 2);
         let mut stale = None;
         let mut processes = 0;
         while processes < MAX_PROCESSES {
@@ -150,6 +155,23 @@ impl Link {
         }
         Ok(process)
     }
+}
+
+/// What `work` gives by the deadline. An answer that has come by then and waits for its turn in this process is in time:
+/// a gateway that is busy must not take itself for an outage of the server, and decide without it.
+async fn in_time<T>(deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(deadline, &mut work).await {
+        return Some(done);
+    }
+    for _ in 0..LATE_TURNS {
+        tokio::task::yield_now().await;
+        let turn = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
+        if let Poll::Ready(done) = turn.await {
+            return Some(done);
+        }
+    }
+    None
 }
 
 /// `EVALSHA` or `EVAL`. The library's own methods for these ignore deadlines and are never pipelined: each would wait for

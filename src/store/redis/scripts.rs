@@ -54,19 +54,20 @@ impl Script {
         }
     }
 
-    /// The text for one server process. A server that is out of memory still ends requests, but admits none.
+    /// The text for one server process. A server that is out of memory still ends requests,
+    /// gives back expired holds and shows what is used, but admits none.
     pub(super) fn text(self, run_id: &str) -> String {
         let (flags, parts): (&str, &[&str]) = match self {
             Self::Reserve => ("", &[REAP, HOLDS, include_str!("reserve.lua")]),
-            Self::Read => ("", &[REAP, HOLDS, include_str!("read.lua")]),
+            Self::Read => (" flags=allow-oom", &[REAP, HOLDS, include_str!("read.lua")]),
             Self::Settle => (" flags=allow-oom", &[include_str!("settle.lua")]),
             Self::Renew => (" flags=allow-oom", &[include_str!("renew.lua")]),
             Self::Announce => (" flags=allow-oom", &[include_str!("announce.lua")]),
             Self::Rebuild => ("", &[include_str!("rebuild.lua")]),
             Self::OpenEpoch => ("", &[include_str!("open_epoch.lua")]),
-            Self::Dump => ("", &[REAP, include_str!("dump.lua")]),
-            Self::Repair => ("", &[REAP, include_str!("repair.lua")]),
-            Self::Sweep => ("", &[REAP, include_str!("sweep.lua")]),
+            Self::Dump => (" flags=allow-oom", &[REAP, include_str!("dump.lua")]),
+            Self::Repair => (" flags=allow-oom", &[REAP, include_str!("repair.lua")]),
+            Self::Sweep => (" flags=allow-oom", &[REAP, include_str!("sweep.lua")]),
         };
         format!("#!lua{flags}\nlocal RUN = \"{run_id}\"\n{COMMON}{}", parts.concat())
     }

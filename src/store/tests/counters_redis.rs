@@ -78,6 +78,28 @@ async fn flushed_scripts_are_loaded_again_and_the_domain_stays_warm() {
     assert_eq!(admission.standings[0].held, 2);
 }
 
+/// One thread runs all: while it sleeps, the reply lies unread and the deadline passes.
+#[tokio::test]
+async fn an_answer_that_waits_for_its_turn_in_a_busy_gateway_is_in_time() {
+    let server = Server::start(&[]);
+    let env = gateway(&server.url(), "gw").await;
+    let domain = env.warm().await;
+    for _ in 0..5 {
+        let call = try_reserve(&env, &domain);
+        let busy = async {
+            // the call is written in these turns
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        };
+        let (reserved, ()) = tokio::join!(call, busy);
+        assert!(matches!(reserved, Ok(Reserved::Admitted(_))), "{reserved:?}");
+        env.counters.forget(&domain).await.unwrap();
+        env.load(&domain, &DomainTotals::default()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_flushed_or_evicted_domain_is_cold() {
     let server = Server::start(&[]);

@@ -195,13 +195,13 @@ impl Writer {
             let mut refused = Vec::new();
             for (index, entry) in batch.entries.iter().enumerate() {
                 match self.ingest(std::slice::from_ref(entry)).await {
-                    Ok(ingested) => accepted = Some(ingested),
+                    Ok(ingested) => accepted = Some((index, ingested)),
                     Err(error) => refused.push((index, error)),
                 }
             }
-            if let Some(ingested) = accepted {
-                for (index, error) in refused {
-                    self.quarantine(&batch.entries[index], &error).await;
+            if let Some((good, ingested)) = accepted {
+                for (index, _) in refused {
+                    self.judge(&batch.entries[good], &batch.entries[index]).await;
                 }
                 return ingested;
             }
@@ -213,6 +213,22 @@ impl Writer {
                 let more = self.read(free).await;
                 batch.positions.extend(more.positions);
                 batch.entries.extend(more.entries);
+            }
+        }
+    }
+
+    /// Sends a refused row again, beside one that the ledger has taken: the ledger may have been mended in between. Only a
+    /// row that is refused while the other is taken is put aside.
+    async fn judge(&mut self, good: &Entry, row: &Entry) {
+        loop {
+            if let Err(error) = self.ingest(std::slice::from_ref(good)).await {
+                self.pause(&error).await;
+                continue;
+            }
+            let Err(error) = self.ingest(std::slice::from_ref(row)).await else { return };
+            match self.ingest(std::slice::from_ref(good)).await {
+                Ok(_) => return self.quarantine(row, &error).await,
+                Err(error) => self.pause(&error).await,
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The ledger as it stands on disk once the gateways have stopped, and the check of conservation: rows, running totals,
 //! the usage API and the upstream must agree to the unit (invariants I4, I8, I9, I10).
 
+mod postgres;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 //! connections only; it must not know what they carry.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,6 +33,7 @@ pub enum Weather {
 pub struct ChaosProxy {
     /// Where clients connect.
     pub address: SocketAddr,
+    target: Arc<Mutex<SocketAddr>>,
     weather: watch::Sender<Weather>,
     broken: watch::Receiver<bool>,
     serving: JoinHandle<()>,
@@ -45,8 +47,9 @@ impl ChaosProxy {
         let address = port.address();
         let (weather, seen) = watch::channel(Weather::Clear);
         let (is_broken, broken) = watch::channel(true);
-        let serving = tokio::spawn(serve(address, target, seen, is_broken));
-        let proxy = Self { address, weather, broken, serving, _port: port };
+        let target = Arc::new(Mutex::new(target));
+        let serving = tokio::spawn(serve(address, Arc::clone(&target), seen, is_broken));
+        let proxy = Self { address, target, weather, broken, serving, _port: port };
         proxy.set(Weather::Clear).await;
         proxy
     }
@@ -56,6 +59,13 @@ impl ChaosProxy {
         self.weather.send_replace(weather);
         let wanted = weather == Weather::Broken;
         self.broken.clone().wait_for(|broken| *broken == wanted).await.unwrap();
+    }
+
+    /// Breaks every connection; new ones go to another server, as after a fail-over behind one name.
+    pub async fn redirect(&self, target: SocketAddr) {
+        self.set(Weather::Broken).await;
+        *self.target.lock().unwrap() = target;
+        self.set(Weather::Clear).await;
     }
 }
 
@@ -67,7 +77,7 @@ impl Drop for ChaosProxy {
 
 async fn serve(
     address: SocketAddr,
-    target: SocketAddr,
+    target: Arc<Mutex<SocketAddr>>,
     mut weather: watch::Receiver<Weather>,
     is_broken: watch::Sender<bool>,
 ) {
@@ -79,6 +89,7 @@ async fn serve(
             tokio::select! {
                 accepted = listener.accept() => {
                     let (client, _) = accepted.unwrap();
+                    let target = *target.lock().unwrap();
                     tokio::spawn(carry(client, target, for_connections.clone()));
                 }
                 _ = weather.wait_for(|weather| *weather == Weather::Broken) => break,

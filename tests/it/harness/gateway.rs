@@ -30,6 +30,7 @@ pub struct Gateway {
     /// Its configuration.
     pub config: PathBuf,
     home: PathBuf,
+    arguments: Vec<String>,
     process: Option<Child>,
     http: reqwest::Client,
     _ports: [Port; 2],
@@ -37,7 +38,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// Writes the configuration into `home`, starts a gateway on it and waits until it is ready.
-    pub async fn start(home: &Path, config: &(dyn Fn(&Home<'_>) -> String + Sync)) -> Self {
+    pub async fn start(
+        home: &Path,
+        config: &(dyn Fn(&Home<'_>) -> String + Sync),
+        arguments: Vec<String>,
+    ) -> Self {
         std::fs::create_dir_all(home).unwrap();
         let (clients, admin) = (Port::free(), Port::free());
         let place = Home { clients: clients.address(), admin: admin.address(), data_dir: &home.join("data") };
@@ -48,6 +53,7 @@ impl Gateway {
             admin_url: format!("http://{}", place.admin),
             config: file,
             home: home.to_owned(),
+            arguments,
             process: None,
             http: http_client(),
             _ports: [clients, admin],
@@ -60,7 +66,12 @@ impl Gateway {
     pub async fn start_again(&mut self) {
         assert!(self.process.is_none(), "the gateway still runs");
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let child = command(&self.config).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let child = command(&self.config)
+            .args(&self.arguments)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         self.process = Some(child);
         let ready = format!("{}/health/ready", self.admin_url);
         let http = self.http.clone();

@@ -7,6 +7,7 @@ mod chaos;
 mod folder;
 mod gateway;
 mod ports;
+mod servers;
 mod setup;
 mod stub;
 mod tape;
@@ -26,10 +27,11 @@ pub use chaos::{ChaosProxy, Weather};
 pub use folder::Folder;
 pub use gateway::{Gateway, command, signal};
 pub use ports::Port;
+pub use servers::{Load, Pace, Postgres, Redis, Seen, ServerRig, fault, number_from};
 pub use setup::{SECRET, STUB_KEY, Setup, Upstream};
 pub use stub::Stub;
 pub use tape::{Tape, json_reply};
-pub use wait::{eventually, within};
+pub use wait::{LONGEST, eventually, within};
 pub use wire::Wire;
 
 /// Life of the tokens that tests use, in seconds.
@@ -73,14 +75,15 @@ impl Rig {
         let mut gateways = Vec::new();
         for number in 0..setup.gateways {
             let home = folder.path().join(format!("gateway-{number}"));
-            gateways.push(Gateway::start(&home, &|ports| setup.config(ports, upstream)).await);
+            let config = |ports: &gateway::Home<'_>| setup.config(ports, upstream);
+            gateways.push(Gateway::start(&home, &config, setup.arguments()).await);
         }
         Self {
             stub,
             proxy,
             gateways,
             http: http_client(),
-            clock: Clock::system(),
+            clock: Clock::shifted(setup.clock_shift),
             people: Mutex::default(),
             _folder: folder,
         }
@@ -185,18 +188,30 @@ impl Rig {
     /// charged.
     pub async fn finish_where(mut self, served: Served) -> Books {
         self.quiet().await;
-        let people = self.people.lock().unwrap().clone();
-        let mut usages = BTreeMap::new();
-        for (user, token) in &people {
-            usages.insert(user.clone(), self.usage(token).await);
-        }
+        let usages = self.usages_at(0).await;
         let stats = self.stub.stats().await;
-        for gateway in &mut self.gateways {
-            gateway.stop().await;
-        }
+        self.stop().await;
         let books = Books::read(self.gateways.iter().map(Gateway::ledger));
         books.check(&usages, &stats, served);
         books
+    }
+}
+
+impl Rig {
+    /// What gateway `number` shows each user.
+    async fn usages_at(&self, number: usize) -> BTreeMap<String, Value> {
+        let people = self.people.lock().unwrap().clone();
+        let mut usages = BTreeMap::new();
+        for (user, token) in people {
+            usages.insert(user, self.usage_at(number, &token).await);
+        }
+        usages
+    }
+
+    async fn stop(&mut self) {
+        for gateway in &mut self.gateways {
+            gateway.stop().await;
+        }
     }
 }
 

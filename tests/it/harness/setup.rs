@@ -2,6 +2,7 @@
 //! shipped. Owns the changes every test needs; a test adds its own.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
@@ -33,13 +34,23 @@ pub struct Setup {
     pub gateways: usize,
     /// Where the gateways send requests.
     pub upstream: Upstream,
+    /// Where counters and ledger are: URLs of Redis and PostgreSQL; `None`: inside each gateway.
+    pub stores: Option<[String; 2]>,
+    /// How far the gateways' clocks are ahead of the machine's.
+    pub clock_shift: Duration,
     /// Changes to the configuration, made last.
     pub changes: Vec<Change>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { gateways: 1, upstream: Upstream::Stub, changes: Vec::new() }
+        Self {
+            gateways: 1,
+            upstream: Upstream::Stub,
+            stores: None,
+            clock_shift: Duration::ZERO,
+            changes: Vec::new(),
+        }
     }
 }
 
@@ -50,6 +61,14 @@ impl Setup {
         self
     }
 
+    /// What `tollgate run` is started with beside the file.
+    pub fn arguments(&self) -> Vec<String> {
+        match self.clock_shift.as_secs() {
+            0 => Vec::new(),
+            ahead_s => vec!["--clock-shift".to_owned(), format!("{ahead_s}s")],
+        }
+    }
+
     /// The whole file for one gateway.
     pub fn config(&self, home: &Home<'_>, upstream: SocketAddr) -> String {
         let mut file: DocumentMut = include_str!("../../../config/tollgate.toml").parse().unwrap();
@@ -57,6 +76,10 @@ impl Setup {
         file["server"]["admin_listen"] = value(home.admin.to_string());
         let mut storage = Table::new();
         storage["data_dir"] = value(home.data_dir.display().to_string());
+        if let Some([redis, database]) = &self.stores {
+            storage["redis_url"] = value(redis);
+            storage["database_url"] = value(database);
+        }
         file["storage"] = Item::Table(storage);
         let issuer = file["issuers"].as_array_of_tables_mut().unwrap().get_mut(0).unwrap();
         issuer["secret"] = value(SECRET);

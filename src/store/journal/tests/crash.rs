@@ -51,6 +51,23 @@ impl Specimen {
 }
 
 #[test]
+fn the_domains_of_the_runs_last_hour_are_told_after_a_crash() {
+    let dir = TempDir::new();
+    let (journal, recovery) = open(&dir);
+    assert!(recovery.recent.is_empty());
+    for (domain, minutes) in [("user:old", 0), ("user:late", 50), ("user:last", 90)] {
+        let begun = Entry { domain: domain.to_owned(), ..begun() };
+        journal.begin(&begun).unwrap();
+        let later_ms = minutes * 60_000;
+        journal.end(&Entry { ended_at_ms: begun.admitted_at_ms + later_ms, ..ended(&begun) }).unwrap();
+    }
+    let crashed = dir.crash();
+    let (_journal, mut recovery) = open(&crashed);
+    recovery.recent.sort();
+    assert_eq!(recovery.recent, ["user:last", "user:late"]);
+}
+
+#[test]
 fn a_record_cut_anywhere_is_as_if_never_written() {
     let specimen = Specimen::new();
     let last = specimen.records.last().unwrap().clone();

@@ -38,6 +38,8 @@ pub(super) struct FakeState {
     pub(super) bad: HashSet<Uuid>,
     /// The table is missing: everything is refused for good.
     pub(super) broken: bool,
+    /// It is mended by itself after so many more batches.
+    pub(super) batches_until_mended: Option<usize>,
     pub(super) incarnation: u64,
 }
 
@@ -59,6 +61,11 @@ impl Ledger for FakeLedger {
         let mishap = state.mishaps.pop_front();
         match &mut state.batches_until_down {
             Some(0) => state.down = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        match &mut state.batches_until_mended {
+            Some(0) => state.broken = false,
             Some(left) => *left -= 1,
             None => {}
         }

@@ -170,6 +170,22 @@ async fn a_ledger_that_refuses_everything_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_is_mended_while_rows_are_sent_one_by_one_puts_none_aside() {
+    let bench = Bench::fresh();
+    bench.ledger.edit(|ledger| ledger.down = true);
+    let ids = bench.requests(20);
+    bench.ledger.edit(|ledger| {
+        ledger.broken = true;
+        // the batch and its first rows are refused
+        ledger.batches_until_mended = Some(6);
+        ledger.down = false;
+    });
+    bench.flush().await;
+    assert_eq!(bench.handle.quarantined_total(), 0);
+    bench.assert_exactly(&ids);
+}
+
+#[tokio::test]
 async fn a_lone_bad_row_is_told_by_the_next_good_one() {
     let bench = Bench::fresh();
     bench.ledger.edit(|ledger| ledger.down = true);
