@@ -78,8 +78,8 @@ pub fn first_broken(before: Option<&AuditRecord>, records: &[AuditRecord]) -> Op
     None
 }
 
-/// PostgreSQL's text cannot hold NUL.
-fn clean(text: &str) -> String {
+/// A text as it stands in a record: PostgreSQL's text cannot hold NUL.
+pub(super) fn clean(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_BYTES_MAX)].replace('\0', "\u{FFFD}")
 }
 

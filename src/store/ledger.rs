@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::analytics::{Analytics, Day, RefusalTotal};
-use super::audit::AuditRecord;
+use super::audit::{AuditRecord, clean};
 use super::counters::DomainTotals;
 use super::entry::Entry;
 use crate::quota::{Bucket, Domain};
@@ -146,6 +146,14 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// At most so many rows.
     pub max: u32,
+}
+
+impl AuditFilter {
+    /// With its texts as they stand in a record, so that a look-up finds what was written.
+    pub(super) fn as_written(&self) -> Self {
+        let written = |text: &Option<String>| text.as_deref().map(clean);
+        Self { actor: written(&self.actor), action: written(&self.action), ..self.clone() }
+    }
 }
 
 /// One month of one user, over all domains and epochs.

@@ -118,4 +118,7 @@ pub(crate) async fn the_audit_log_is_read_in_pages(bench: &impl Bench) {
     assert_eq!(page(by(Some("root"), Some("usage.reset"), None)).await, [3, 1]);
     assert_eq!(page(by(None, Some("user.grant"), Some(NOW_MS + 4))).await, [5]);
     assert_eq!(page(by(None, None, Some(NOW_MS + 5))).await, [0_i64; 0]);
+    let audit = Audit { actor: "ro\0ot", ..AUDIT };
+    bench.ledger().reset(&ResetRequest { audit, ..request(&ada, "user|ada", NOW_MS) }).await.unwrap();
+    assert_eq!(page(by(Some("ro\0ot"), None, None)).await, [6], "what was written is found");
 }

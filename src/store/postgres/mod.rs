@@ -182,7 +182,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        self.run("audit", Limit::Statement, async |client| analytics::audit(client, filter).await).await
+        let filter = filter.as_written();
+        self.run("audit", Limit::Statement, async |client| analytics::audit(client, &filter).await).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -153,7 +153,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        let filter = filter.clone();
+        let filter = filter.as_written();
         self.read("audit", move |db| analytics::audit(db, &filter)).await
     }
 
