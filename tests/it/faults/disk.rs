@@ -7,7 +7,7 @@ use http::StatusCode;
 use toml_edit::{Table, value};
 
 use super::user;
-use crate::harness::{Dialect, Folder, ServerRig, Setup, eventually, fault, within};
+use crate::harness::{Answer, Dialect, Folder, ServerRig, Setup, eventually, fault, within};
 
 /// Room for one segment of the journal (16 MiB), not for two.
 const DISK: &str = "size=20m";
@@ -15,6 +15,9 @@ const DISK: &str = "size=20m";
 const NAME_CHARS: usize = 150;
 /// Limits of the plan: each makes the journal's records longer, so that the disk is full sooner.
 const LIMITS: usize = 30;
+
+/// What a caller is told when the journal takes no more.
+const FULL: &str = "cannot record usage";
 
 /// A small disk of its own.
 struct Disk(PathBuf);
@@ -54,6 +57,7 @@ fn many_limits(file: &mut toml_edit::DocumentMut) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes on a busy machine; scripts/faults runs it"]
 async fn a_full_disk_refuses_before_the_upstream_records_what_is_in_flight_and_heals_by_itself() {
     let folder = Folder::new();
     let Some(disk) = Disk::mount(&folder.path().join("disk")) else {
@@ -76,7 +80,9 @@ async fn a_full_disk_refuses_before_the_upstream_records_what_is_in_flight_and_h
         let calls =
             (0..16).map(|_| tokio::spawn(rig.call_at(0, Dialect::OpenAi, "gpt-4o").token(&token).send()));
         let answers = futures_util::future::join_all(calls).await;
-        let refused = answers.into_iter().map(Result::unwrap).find(|answer| answer.status != StatusCode::OK);
+        // on a busy machine a call may be refused for another reason
+        let is_full = |answer: &Answer| answer.status != StatusCode::OK && answer.message().contains(FULL);
+        let refused = answers.into_iter().map(Result::unwrap).find(is_full);
         admitted += 16;
         assert!(admitted < 40_000, "the disk is never full");
         if let Some(refused) = refused {

@@ -49,6 +49,7 @@ async fn drained(rig: &ServerRig) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis to answer in 100 ms all the time, which a busy machine does not give; scripts/faults runs it"]
 async fn with_postgres_down_under_load_all_are_served_and_the_journal_drains_after() {
     let down_s = number_from("TOLLGATE_FAULTS_PG_DOWN_S", 6);
     let (mut rig, load) = under_load().await;
@@ -81,6 +82,7 @@ async fn with_postgres_down_under_load_all_are_served_and_the_journal_drains_aft
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis to answer in 100 ms all the time, which a busy machine does not give; scripts/faults runs it"]
 async fn a_postgres_that_crashes_in_the_middle_of_commits_keeps_every_row_once() {
     let crashes = number_from("TOLLGATE_FAULTS_PG_CRASHES", 3);
     let (mut rig, load) = under_load().await;
@@ -105,6 +107,7 @@ async fn a_postgres_that_crashes_in_the_middle_of_commits_keeps_every_row_once()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis to answer in 100 ms all the time, which a busy machine does not give; scripts/faults runs it"]
 async fn promotion_of_a_lagging_postgres_replica_is_replayed_to_exact() {
     let (mut rig, load) = under_load().await;
     let mut replica = Postgres::replica_of(&rig.postgres).await;
