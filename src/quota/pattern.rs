@@ -35,15 +35,25 @@ impl Pattern {
 
     /// Does the whole name match?
     pub fn matches(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
         let [first, middle @ .., last] = self.pieces.as_slice() else {
-            return self.pieces.first().is_some_and(|only| *only == name);
+            return self.pieces.first().is_some_and(|only| only.eq_ignore_ascii_case(name));
         };
-        let Some(mut rest) = name.strip_prefix(first.as_str()) else { return false };
+        let name = name.as_bytes();
+        let starts =
+            name.get(..first.len()).is_some_and(|start| start.eq_ignore_ascii_case(first.as_bytes()));
+        let mut rest = if starts { &name[first.len()..] } else { return false };
         for piece in middle {
-            let Some(at) = rest.find(piece.as_str()) else { return false };
+            let Some(at) = find(rest, piece.as_bytes()) else { return false };
             rest = &rest[at + piece.len()..];
         }
-        rest.ends_with(last.as_str())
+        rest.len() >= last.len() && rest[rest.len() - last.len()..].eq_ignore_ascii_case(last.as_bytes())
     }
+}
+
+/// Where `piece` first stands in `text`, whatever its case.
+fn find(text: &[u8], piece: &[u8]) -> Option<usize> {
+    if piece.is_empty() {
+        return Some(0);
+    }
+    text.windows(piece.len()).position(|window| window.eq_ignore_ascii_case(piece))
 }
