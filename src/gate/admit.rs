@@ -209,14 +209,20 @@ impl Gate {
         reserve: &Reserve<'_>,
         error: &StoreError,
     ) -> Result<Verdict, Denied> {
-        if !is_of_ledger(error) {
-            self.outage.opened(error);
-        }
         let unavailable = || {
             Denied::Unavailable(
                 "The gateway cannot check quotas at the moment. Try again shortly.".to_owned(),
             )
         };
+        if error.late && rules.on_outage != OnOutage::Allow {
+            // one slow answer is no outage: to decide without the counters now could pass one message too many, while
+            // asking again costs the client a moment
+            tracing::warn!(%error, "a request was put off: the counters were slow");
+            return Err(unavailable());
+        }
+        if !is_of_ledger(error) {
+            self.outage.opened(error);
+        }
         match rules.on_outage {
             OnOutage::Deny => Err(unavailable()),
             OnOutage::Allow => {

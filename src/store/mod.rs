@@ -49,17 +49,24 @@ pub struct StoreError {
     pub message: String,
     /// May the same call succeed later without anybody changing anything?
     pub transient: bool,
+    /// Did the store only not answer in time, while it is not known to be away? It may have done what was asked.
+    pub late: bool,
 }
 
 impl StoreError {
     /// An error that may pass by itself: connection lost, time-out, server starting, lock not free.
     pub fn transient(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
-        Self { store, operation, message: message.to_string(), transient: true }
+        Self { store, operation, message: message.to_string(), transient: true, late: false }
+    }
+
+    /// No answer in time from a store that is not known to be away.
+    pub fn late(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
+        Self { late: true, ..Self::transient(store, operation, message) }
     }
 
     /// An error that stays until somebody acts: wrong data, wrong schema, no permission.
     pub fn permanent(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
-        Self { store, operation, message: message.to_string(), transient: false }
+        Self { store, operation, message: message.to_string(), transient: false, late: false }
     }
 }
 

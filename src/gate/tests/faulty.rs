@@ -16,16 +16,22 @@ use crate::store::{
 pub struct Faulty {
     inner: MemoryCounters,
     down: AtomicBool,
+    late: AtomicBool,
 }
 
 impl Faulty {
     pub fn new(inner: MemoryCounters) -> Self {
-        Self { inner, down: AtomicBool::new(false) }
+        Self { inner, down: AtomicBool::new(false), late: AtomicBool::new(false) }
     }
 
     /// From now on every call fails, or works again.
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// From now on reserves take effect, but their answers come too late.
+    pub fn set_late(&self, late: bool) {
+        self.late.store(late, Ordering::SeqCst);
     }
 
     fn check(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -40,7 +46,11 @@ impl Faulty {
 impl Counters for Faulty {
     async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
         self.check("reserve")?;
-        self.inner.reserve(reserve).await
+        let answer = self.inner.reserve(reserve).await;
+        if self.late.load(Ordering::SeqCst) {
+            return Err(StoreError::late("memory", "reserve", "made late by the test"));
+        }
+        answer
     }
 
     async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError> {

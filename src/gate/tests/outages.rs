@@ -121,3 +121,23 @@ async fn policy_allow_lets_pass_and_records() {
     bench.conserved(&who, "premium", 25).await;
     assert!(matches!(admit(&bench, &who).await, Err(Denied::Refused(_))), "what was let pass counts");
 }
+
+#[tokio::test]
+async fn one_slow_answer_is_no_outage_and_leaves_no_hold() {
+    let bench = Bench::new(OnOutage::Ledger).await;
+    let who = user(&bench, "alice", None, None);
+    end(admit(&bench, &who).await.unwrap());
+    bench.quiet().await;
+    bench.counters.set_late(true);
+    assert!(
+        matches!(admit(&bench, &who).await, Err(Denied::Unavailable(_))),
+        "nothing is decided without the counters"
+    );
+    assert!(!bench.gate.is_degraded());
+    bench.counters.set_late(false);
+    // the reserve had taken effect: its hold is given back
+    while bench.numbers(&who, "premium").await != (1, 0) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bench.conserved(&who, "premium", 1).await;
+}

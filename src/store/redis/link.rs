@@ -73,11 +73,13 @@ impl Link {
                 if !is_moving.load(Ordering::Relaxed) {
                     self.breaker.failed();
                 }
-                Err(StoreError::transient(
-                    "redis",
-                    operation,
-                    format!("no answer in {} ms", deadline.as_millis()),
-                ))
+                let message = format!("no answer in {} ms", deadline.as_millis());
+                // the call that opens the breaker was one too many: from here on the server counts as away
+                if self.breaker.is_open() {
+                    Err(StoreError::transient("redis", operation, message))
+                } else {
+                    Err(StoreError::late("redis", operation, message))
+                }
             }
         }
     }
