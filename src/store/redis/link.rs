@@ -74,8 +74,8 @@ impl Link {
                     self.breaker.failed();
                 }
                 let message = format!("no answer in {} ms", deadline.as_millis());
-                // the call that opens the breaker was one too many: from here on the server counts as away
-                if self.breaker.is_open() {
+                // without a connection, or after one call too many, the server counts as away
+                if self.breaker.is_open() || !self.client.is_connected() {
                     Err(StoreError::transient("redis", operation, message))
                 } else {
                     Err(StoreError::late("redis", operation, message))
