@@ -50,6 +50,7 @@ async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, e
     raise(&metrics.holds_expired, counts.expired.load(Ordering::Relaxed));
     raise(&metrics.degraded, counts.degraded.load(Ordering::Relaxed));
     raise(&metrics.late_settles, counts.late.load(Ordering::Relaxed));
+    raise(&metrics.counter_drift, counts.drift.load(Ordering::Relaxed));
     raise(&metrics.rebuilds, counts.rebuilds.load(Ordering::Relaxed));
     metrics.journal_pending.set(gauge(gate.journal().pending_events()));
     #[expect(clippy::cast_precision_loss, reason = "a gauge in seconds")]

@@ -120,12 +120,14 @@ impl App {
             rules: rules(&self.settings),
             clock: self.clock.clone(),
         });
+        gate.read_back();
         let (writer, writer_stop, writer_task) = self.start_writer(&gate, &stores.ledger);
         gate.end_crashed(std::mem::take(&mut self.leftovers.open));
         if let Err(late) = writer.flush(CATCH_UP).await {
             tracing::warn!(%late, "serving all the same");
             inherit(&gate, &self.journal).context("the journal could not be read back")?;
         }
+        gate.all_read_back();
         if was_killed {
             gate.distrust(&self.leftovers.recent).await;
         }

@@ -4,13 +4,14 @@
 //! Bounded: at most [`ENDED_MAX`] ended requests are remembered. If a database outage makes more, the memory is
 //! incomplete until the backlog is written, and no cold domain is loaded meanwhile ([`Live::is_complete`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::quota::{Charge, Domain, Hold};
-use crate::store::{Announcement, Entry};
+use crate::store::{Announcement, Entry as Row};
 
 /// How many ended requests are remembered: about 30 MB.
 const ENDED_MAX: usize = 100_000;
@@ -31,6 +32,8 @@ struct Inner {
     acknowledged: VecDeque<(i64, Domain, Uuid)>,
     /// Ended requests that were not remembered and are not yet acknowledged.
     forgotten: u64,
+    /// While an earlier run's requests are read back: acknowledgements that came before their request was known here.
+    early: Option<HashSet<Uuid>>,
 }
 
 #[derive(Default)]
@@ -77,16 +80,34 @@ impl Live {
             inner.forget(&domain, rid);
         }
         let room = inner.ended < ENDED_MAX;
+        let is_early = inner.early.as_mut().is_some_and(|early| early.remove(&rid));
         let known = inner.domains.entry(domain.clone()).or_default();
         let was_open = known.open.remove(&rid).is_some();
-        if room {
-            known.ended.insert(rid, Ended { charges, settled: false, at_ms });
-            known.settling += 1;
-            inner.ended += 1;
-        } else {
-            inner.forgotten += 1;
+        match known.ended.entry(rid) {
+            // a crashed request that is read back once more from the journal
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) if room => {
+                place.insert(Ended { charges, settled: false, at_ms });
+                known.settling += 1;
+                inner.ended += 1;
+                if is_early {
+                    inner.acknowledged.push_back((at_ms, domain.clone(), rid));
+                }
+            }
+            Entry::Vacant(_) if is_early => {}
+            Entry::Vacant(_) => inner.forgotten += 1,
         }
         inner.open -= u64::from(was_open);
+    }
+
+    /// From here on acknowledgements of requests that are not known yet are kept, until [`Live::all_read_back`].
+    pub fn read_back(&self) {
+        self.lock().early = Some(HashSet::new());
+    }
+
+    /// Every request of an earlier run is known.
+    pub fn all_read_back(&self) {
+        self.lock().early = None;
     }
 
     /// A request of an earlier run of this gateway that stands in the journal but not yet in the ledger.
@@ -116,12 +137,14 @@ impl Live {
     }
 
     /// The ledger has these entries. They stay known for a minute.
-    pub fn acknowledged(&self, entries: &[Entry], now_ms: i64) {
+    pub fn acknowledged(&self, entries: &[Row], now_ms: i64) {
         let mut inner = self.lock();
         for entry in entries {
             let domain = Domain::from_text(&entry.domain);
             if inner.domains.get(&domain).is_some_and(|known| known.ended.contains_key(&entry.id)) {
                 inner.acknowledged.push_back((now_ms, domain, entry.id));
+            } else if let Some(early) = &mut inner.early {
+                early.insert(entry.id);
             } else {
                 inner.forgotten = inner.forgotten.saturating_sub(1);
             }

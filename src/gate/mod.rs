@@ -92,6 +92,8 @@ pub struct GateCounts {
     pub rebuilds: AtomicU64,
     /// Settles given up after their time: the domain is loaded anew.
     pub abandoned: AtomicU64,
+    /// Counters that were not the ledger's totals when they were compared.
+    pub drift: AtomicU64,
     /// ENDs that the journal did not take.
     pub unrecorded: AtomicU64,
 }

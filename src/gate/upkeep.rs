@@ -55,6 +55,16 @@ impl Gate {
         }
     }
 
+    /// To be called before the writer starts: what it acknowledges until [`Gate::all_read_back`] is not lost.
+    pub fn read_back(&self) {
+        self.live.read_back();
+    }
+
+    /// Every request of an earlier run was handed to [`Gate::inherit`], or stands in the ledger.
+    pub fn all_read_back(&self) {
+        self.live.all_read_back();
+    }
+
     /// Remembers a request that stands in the journal and not yet in the ledger.
     pub fn inherit(&self, entry: &Entry) {
         let charges = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();

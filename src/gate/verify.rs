@@ -1,5 +1,7 @@
 //! Counters against ledger, and the ledger against its own rows: the invariants as a command that operators run.
 
+use std::sync::atomic::Ordering;
+
 use super::Gate;
 use crate::quota::Domain;
 use crate::store::{Announcement, BucketTotal, DomainDump, DomainTotals, StoreError};
@@ -95,6 +97,7 @@ impl Gate {
             if counted == expected.used {
                 continue;
             }
+            self.counts.drift.fetch_add(1, Ordering::Relaxed);
             let repaired = repair && self.counters.repair(domain, &expected).await?;
             found.counters.push(Difference {
                 domain: domain.to_string(),

@@ -8,7 +8,7 @@ fn rid(n: usize) -> Uuid {
     Uuid::from_u128(n as u128)
 }
 
-fn entry(domain: &Domain, n: usize) -> Entry {
+fn entry(domain: &Domain, n: usize) -> Row {
     serde_json::from_value(serde_json::json!({
         "id": rid(n), "month": "2026-11", "request_id": "r", "admitted_at_ms": 0, "ended_at_ms": 0,
         "domain": domain.as_str(), "user": null, "team": null, "plan": "p", "dialect": "openai", "endpoint": "e",
@@ -63,4 +63,28 @@ fn a_missed_acknowledgement_does_not_stay_for_ever() {
     assert_eq!(live.domains().len(), 1, "not old enough");
     live.all_acknowledged(60_001);
     assert_eq!(live.domains().len(), 0);
+}
+
+#[test]
+fn a_request_that_is_read_back_twice_counts_once() {
+    let (live, domain) = (Live::default(), Domain::user("ada"));
+    live.inherited(&domain, rid(1), Vec::new(), 0);
+    live.inherited(&domain, rid(1), Vec::new(), 0);
+    assert_eq!((live.announcements(&domain, 0).len(), live.0.lock().unwrap().ended), (1, 1));
+    assert!(!live.is_settling(&domain));
+    live.acknowledged(&[entry(&domain, 1)], 0);
+    live.acknowledged(&[], 60_001);
+    assert_eq!(live.0.lock().unwrap().ended, 0);
+}
+
+#[test]
+fn an_acknowledgement_that_comes_before_its_request_is_read_back_is_not_lost() {
+    let (live, domain) = (Live::default(), Domain::user("ada"));
+    live.read_back();
+    live.acknowledged(&[entry(&domain, 1)], 0);
+    live.inherited(&domain, rid(1), Vec::new(), 1_000);
+    live.all_read_back();
+    assert_eq!(live.announcements(&domain, 1_000).len(), 1, "a snapshot may be under way");
+    live.acknowledged(&[], 61_001);
+    assert_eq!(live.announcements(&domain, 61_001).len(), 0, "not announced for ever");
 }

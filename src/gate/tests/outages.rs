@@ -141,3 +141,25 @@ async fn one_slow_answer_is_no_outage_and_leaves_no_hold() {
     }
     bench.conserved(&who, "premium", 1).await;
 }
+
+#[tokio::test]
+async fn verify_finds_counts_and_repairs_a_counter_that_drifted() {
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "alice", None, None);
+    end(admit(&bench, &who).await.unwrap());
+    bench.quiet().await;
+    assert!(bench.gate.verify(false).await.unwrap().is_clean());
+    let mut total =
+        bench.ledger.load(&who.subject.domain, bench.clock.now_ms()).await.unwrap().buckets.remove(0);
+    total.used = 7;
+    assert!(bench.counters.repair(&who.subject.domain, &total).await.unwrap(), "the counter is made wrong");
+    let found = bench.gate.verify(false).await.unwrap();
+    assert_eq!(
+        found.counters.iter().map(|found| (found.found, found.expected)).collect::<Vec<_>>(),
+        [(7, 1)]
+    );
+    assert!(!found.is_clean());
+    assert_eq!(bench.gate.counts().drift.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(bench.gate.verify(true).await.unwrap().is_clean());
+    assert!(bench.gate.verify(false).await.unwrap().counters.is_empty());
+}
