@@ -57,7 +57,7 @@ fn many_limits(file: &mut toml_edit::DocumentMut) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes on a busy machine; scripts/faults runs it"]
+#[ignore = "fails at times: a call after the first refusal is admitted, perhaps in room that others gave back; scripts/faults runs it"]
 async fn a_full_disk_refuses_before_the_upstream_records_what_is_in_flight_and_heals_by_itself() {
     let folder = Folder::new();
     let Some(disk) = Disk::mount(&folder.path().join("disk")) else {
