@@ -14,6 +14,7 @@ mod json;
 mod jwks;
 mod keys;
 mod remote;
+mod service;
 mod settings;
 mod sign;
 mod token;
@@ -24,7 +25,8 @@ pub use caller::{Caller, Identity, Role};
 pub use credential::{Credential, CredentialSource, credential};
 pub use error::{AuthError, AuthSetupError, SignError};
 pub use settings::{
-    Algorithm, AuthOptions, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret, UnknownAlgorithm,
+    Algorithm, AuthOptions, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret, ServiceSettings,
+    UnknownAlgorithm,
 };
 pub use sign::{TokenRequest, first_with_secret, sign};
 

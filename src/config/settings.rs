@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::auth::IssuerSettings;
+use crate::auth::{IssuerSettings, ServiceSettings};
+use crate::dialect::ClientRules;
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
@@ -24,12 +25,23 @@ pub struct Settings {
     pub quota: QuotaSettings,
     /// Who signs the users' tokens; may be empty if anonymous callers are let in.
     pub issuers: Vec<IssuerSettings>,
+    /// How chat apps mark their calls, and which of them speak for their users.
+    pub apps: AppSettings,
     /// Where requests go; at least one.
     pub upstreams: Vec<UpstreamSettings>,
     /// Other names of models, and models that stand in for others.
     pub routing: Routing,
     /// What models cost.
     pub prices: PriceList,
+}
+
+/// `[[apps]]`; the issuers that they make stand with the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppSettings {
+    /// What marks their calls.
+    pub rules: Vec<ClientRules>,
+    /// Those that name their users in plain headers.
+    pub services: Vec<ServiceSettings>,
 }
 
 /// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.

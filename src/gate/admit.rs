@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::permit::OpenRequest;
 use super::{Denied, Gate, LimitView, OnOutage, Permit, Rules, Who};
 use crate::clock::Stopwatch;
-use crate::quota::{Charge, Domain, Hold, Limit, Pattern, Policy, Refusal, RefusalContext, Rule, Standing};
+use crate::quota::{
+    CallClass, Charge, Domain, Hold, Limit, Meter, Pattern, Policy, Refusal, RefusalContext, Rule, Standing,
+};
 use crate::store::entry::Tokens;
 use crate::store::{Admission, Counters, Entry, Outcome, Refused, Reserve, Reserved, StoreError};
 
@@ -37,7 +39,7 @@ pub struct Asked {
     pub model: String,
     /// Asked for as a stream?
     pub stream: bool,
-    /// What the client says the request is for; empty: a message.
+    /// What the client says the request is for, if the configuration calls that background; empty: a message.
     pub task: String,
 }
 
@@ -101,20 +103,37 @@ impl Gate {
     /// See [`Denied`].
     pub async fn admit(self: &Arc<Self>, who: &Who, asked: Asked) -> Result<Permit, Denied> {
         self.check_model(who, &asked.model)?;
+        if asked.task.is_empty() {
+            return self.admit_as(CallClass::Message, who, asked).await;
+        }
+        let as_message = Asked { task: String::new(), ..asked.clone() };
+        if !who.plan.caps_background(&asked.model) {
+            return self.admit_as(CallClass::Message, who, as_message).await;
+        }
+        match self.admit_as(CallClass::Background, who, asked).await {
+            // a claim is worth what the plan gives it; beyond that the call is a message like any other
+            Err(Denied::Refused(refusal)) if refusal.meter == Meter::Background => {
+                self.admit_as(CallClass::Message, who, as_message).await
+            }
+            decided => decided,
+        }
+    }
+
+    async fn admit_as(self: &Arc<Self>, class: CallClass, who: &Who, asked: Asked) -> Result<Permit, Denied> {
         let rules = self.rules.load_full();
         let started = Stopwatch::start();
         let domain = &who.subject.domain;
-        let mut held = self.hold(&rules, who, &asked.model).await?;
+        let mut held = self.hold(&rules, who, (&asked.model, class)).await?;
         if held.is_misdated() {
             // our clock was not that of the counters: now it is known, and the guard gives back what was held
-            held = self.hold(&rules, who, &asked.model).await?;
+            held = self.hold(&rules, who, (&asked.model, class)).await?;
         }
         let Held { now, rid, holds, verdict, mut guard } = held;
         let (admission, degraded) = match verdict {
             Verdict::Admitted { admission, degraded } => (admission, degraded),
             Verdict::Refused(refused) => {
                 guard.armed = false;
-                return Err(refusal(&rules, who, &asked.model, &holds, &refused, now));
+                return Err(refusal(&rules, who, (&asked.model, class), &holds, &refused, now));
             }
         };
         let entry = entry(&rules, who, asked, (rid, now), &holds, &admission, degraded);
@@ -127,7 +146,7 @@ impl Gate {
         }
         guard.armed = false;
         let lease_ms = i64::try_from(rules.lease_ms).unwrap_or(i64::MAX);
-        let views = views(who, &entry.model_dispatched, &holds, &admission.standings, now);
+        let views = views(who, (&entry.model_dispatched, class), &holds, &admission.standings, now);
         let announced = |hold: &Hold| !matches!(hold.rule, Rule::Rate { .. });
         let (kept, epochs) =
             holds.into_iter().zip(admission.epochs).filter(|(hold, _)| announced(hold)).unzip();
@@ -143,9 +162,14 @@ impl Gate {
     }
 
     /// One attempt at the holds of a request, in the periods of this moment.
-    async fn hold<'a>(&'a self, rules: &Rules, who: &'a Who, model: &str) -> Result<Held<'a>, Denied> {
+    async fn hold<'a>(
+        &'a self,
+        rules: &Rules,
+        who: &'a Who,
+        call: (&str, CallClass),
+    ) -> Result<Held<'a>, Denied> {
         let (now, rid, domain) = (self.now(), self.clock.request_id(), &who.subject.domain);
-        let holds = rules.policy.holds(&who.plan, &who.subject, model, now);
+        let holds = rules.policy.holds(&who.plan, &who.subject, call, now);
         let guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
         let verdict = self.decide(rules, domain, rid, &holds).await?;
         Ok(Held { now, rid, holds, verdict, guard })
@@ -256,12 +280,12 @@ impl Gate {
 fn refusal(
     rules: &Rules,
     who: &Who,
-    model: &str,
+    (model, class): (&str, CallClass),
     holds: &[Hold],
     refused: &Refused,
     now: Timestamp,
 ) -> Denied {
-    let limit = who.plan.limits.iter().filter(|limit| limit.covers(model)).nth(refused.index);
+    let limit = who.plan.limits.iter().filter(|limit| limit.applies(model, class)).nth(refused.index);
     let standing = refused.standings.get(refused.index).copied().unwrap_or_default();
     let (Some(limit), Some(hold)) = (limit, holds.get(refused.index)) else {
         return Denied::Unavailable(
@@ -351,8 +375,14 @@ fn charges(holds: &[Hold], epochs: &[u32]) -> Vec<Charge> {
     quota.collect()
 }
 
-fn views(who: &Who, model: &str, holds: &[Hold], standings: &[Standing], now: Timestamp) -> Vec<LimitView> {
-    let limits = who.plan.limits.iter().filter(|limit| limit.covers(model));
+fn views(
+    who: &Who,
+    (model, class): (&str, CallClass),
+    holds: &[Hold],
+    standings: &[Standing],
+    now: Timestamp,
+) -> Vec<LimitView> {
+    let limits = who.plan.limits.iter().filter(|limit| limit.applies(model, class));
     let numbers = holds.iter().zip(standings);
     limits.zip(numbers).map(|(limit, (hold, standing))| LimitView::new(limit, hold, *standing, now)).collect()
 }

@@ -25,6 +25,7 @@ mod respond;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
@@ -39,6 +40,7 @@ use peer::Authorities;
 
 use crate::auth::Authenticator;
 use crate::clock::Stopwatch;
+use crate::dialect::ClientRules;
 use crate::gate::Gate;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;
@@ -69,6 +71,10 @@ pub struct Edge {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose scripts may call the gateway.
     pub cors_origins: Vec<String>,
+    /// How chat apps mark their calls.
+    pub client_rules: Vec<ClientRules>,
+    /// Headers of the configuration that name a person, carry a token or a message's id: they never go upstream.
+    pub private_headers: Vec<HeaderName>,
 }
 
 /// What the proxy is built from.

@@ -90,7 +90,8 @@ pub struct Entry {
     /// The price that was used, as text (`input/output/cached` micro-USD per million tokens); empty: none known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub price: String,
-    /// What the client said the request is for (a chat app's background task); empty: a message.
+    /// What the client said the request is for, where it was counted as background (a chat app's title, say); empty:
+    /// counted as a message.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub task: String,
     /// Milliseconds to the upstream's first byte; `None` if there was none.
@@ -118,8 +119,12 @@ pub struct Tokens {
 }
 
 impl Entry {
-    /// 1 if the request was a message: its upstream answered 2xx, whatever happened then. Else 0.
+    /// 1 if the request was a message of the user's: its upstream answered 2xx, whatever happened then. Else 0, as for
+    /// every background call.
     pub fn messages(&self) -> u64 {
+        if !self.task.is_empty() {
+            return 0;
+        }
         let began = match self.outcome {
             Outcome::Ok | Outcome::Cancelled | Outcome::Truncated | Outcome::Crashed => true,
             Outcome::UpstreamError | Outcome::ClientGone => false,
