@@ -8,6 +8,7 @@ mod authenticator;
 mod base64url;
 mod caller;
 mod claims;
+mod client;
 mod credential;
 mod error;
 mod json;
@@ -22,6 +23,7 @@ mod token;
 pub use address::client_address;
 pub use authenticator::{Authenticator, Verified};
 pub use caller::{Caller, Identity, Role};
+pub use client::{ClientClaims, ClientRules, client_claims};
 pub use credential::{Credential, CredentialSource, credential};
 pub use error::{AuthError, AuthSetupError, SignError};
 pub use settings::{

@@ -12,8 +12,7 @@ use super::section::{Keys, Section};
 use super::server::networks;
 use super::settings::AppSettings;
 use super::value;
-use crate::auth::{IssuerSettings, Secret, ServiceSettings};
-use crate::dialect::ClientRules;
+use crate::auth::{ClientRules, IssuerSettings, Secret, ServiceSettings};
 
 const KEYS: Keys = Keys {
     known: &[

@@ -9,8 +9,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::auth::{IssuerSettings, ServiceSettings};
-use crate::dialect::ClientRules;
+use crate::auth::{ClientRules, IssuerSettings, ServiceSettings};
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 

@@ -2,7 +2,6 @@
 //! exact shape of every error, rate-limit header and model list.
 //! Pure: it knows no store, no socket, no quota policy and no proxy; callers pass bytes in and get values out.
 
-mod claim;
 mod endpoint;
 mod error;
 mod headers;
@@ -16,7 +15,6 @@ mod rewrite;
 mod route;
 mod scan;
 
-pub use claim::{Claims, ClientRules, claims};
 pub use endpoint::{Body, Endpoint};
 pub use error::{Kind, LimitFacts, Problem, Rendered, Retry, render, stream_error_event};
 pub use headers::{is_client_secret_or_hop, is_upstream_private};

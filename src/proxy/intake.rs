@@ -16,10 +16,8 @@ use super::context::{Answer, Context, Forward, Stage};
 use super::problem::{self, Refused};
 use super::replay::{Shared, placeholder};
 use super::{Gateway, body, cors, respond};
-use crate::auth::{AuthError, Caller, client_address};
-use crate::dialect::{
-    Ask, Claims, Dialect, Kind, Problem, Route, claims, needs_usage, query_key, rewrite, route, scan,
-};
+use crate::auth::{AuthError, Caller, ClientClaims, client_address, client_claims};
+use crate::dialect::{Ask, Dialect, Kind, Problem, Route, needs_usage, query_key, rewrite, route, scan};
 use crate::gate::{Asked, Who};
 use crate::telemetry::{Labels, outcome};
 use crate::upstream::UpstreamTable;
@@ -85,13 +83,18 @@ impl Gateway {
         }
     }
 
-    async fn who(&self, session: &Session, route: &Route, target: &str) -> Result<(Who, Claims), Refused> {
+    async fn who(
+        &self,
+        session: &Session,
+        route: &Route,
+        target: &str,
+    ) -> Result<(Who, ClientClaims), Refused> {
         let headers = &session.req_header().headers;
         let query = target.split_once('?').map(|(_, query)| query);
         let key = query.filter(|_| route.dialect == Dialect::Gemini).and_then(query_key);
         let caller = self.caller(session, key.as_deref()).await.map_err(problem::of_auth)?;
         let who = self.gate.identify(&caller).map_err(|denied| problem::of_denied(&denied))?;
-        Ok((who, claims(&self.edge.load().client_rules, headers, caller.issuer.as_deref())))
+        Ok((who, client_claims(&self.edge.load().client_rules, headers, caller.issuer.as_deref())))
     }
 
     /// Who is calling: a verified user, or nobody at this address.
@@ -131,7 +134,7 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Context,
         route: Route,
-        (who, claims): (&Who, Claims),
+        (who, claims): (&Who, ClientClaims),
     ) -> Step {
         let headers = &session.req_header().headers;
         if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
@@ -226,7 +229,7 @@ fn peer(session: &Session) -> IpAddr {
     peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))
 }
 
-fn asked(request_id: &str, route: &Route, (ask, claims): (&Ask, Claims), attempts: &Attempts) -> Asked {
+fn asked(request_id: &str, route: &Route, (ask, claims): (&Ask, ClientClaims), attempts: &Attempts) -> Asked {
     Asked {
         request_id: request_id.to_owned(),
         dialect: route.dialect.as_str(),
@@ -236,5 +239,6 @@ fn asked(request_id: &str, route: &Route, (ask, claims): (&Ask, Claims), attempt
         model: attempts.model.clone(),
         stream: ask.stream || route.stream_by_path,
         task: claims.task,
+        message_id: claims.message_id,
     }
 }

@@ -38,9 +38,8 @@ pub use peer::Resolver;
 
 use peer::Authorities;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, ClientRules};
 use crate::clock::Stopwatch;
-use crate::dialect::ClientRules;
 use crate::gate::Gate;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Claims, ClientRules, MESSAGE_ID_BYTES_MAX, claims};
+use crate::auth::client::{ClientClaims, ClientRules, MESSAGE_ID_BYTES_MAX, client_claims};
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -26,7 +26,7 @@ fn app() -> ClientRules {
 #[test]
 fn a_configured_class_is_background_and_any_other_a_message() {
     let rules = [app()];
-    let task = |pairs: &[_]| claims(&rules, &headers(pairs), Some("chat")).task;
+    let task = |pairs: &[_]| client_claims(&rules, &headers(pairs), Some("chat")).task;
     assert_eq!(task(&[("x-tollgate-task", "Title_Generation")]), "title_generation");
     assert_eq!(task(&[("x-tollgate-task", " "), ("x-class", "title_generation")]), "title_generation");
     for other in ["", "main", "title", "title_generation_2"] {
@@ -42,21 +42,21 @@ fn an_app_speaks_for_its_own_callers_alone() {
     let sent = headers(&[("x-tollgate-task", "title_generation"), ("x-tollgate-message-id", "m1")]);
     let rules = [app()];
     for stranger in [None, Some("other"), Some("Chat")] {
-        assert_eq!(claims(&rules, &sent, stranger), Claims::default(), "{stranger:?}");
+        assert_eq!(client_claims(&rules, &sent, stranger), ClientClaims::default(), "{stranger:?}");
     }
-    let heard = Claims { task: "title_generation".to_owned(), message_id: Some("m1".to_owned()) };
-    assert_eq!(claims(&rules, &sent, Some("chat")), heard);
+    let heard = ClientClaims { task: "title_generation".to_owned(), message_id: Some("m1".to_owned()) };
+    assert_eq!(client_claims(&rules, &sent, Some("chat")), heard);
 }
 
 #[test]
 fn message_ids_are_heard_from_trusted_apps_alone() {
     let sent = headers(&[("x-tollgate-message-id", "m1")]);
     for deaf in [ClientRules { trusted: false, ..app() }, ClientRules { callers: None, ..app() }] {
-        assert_eq!(claims(&[deaf], &sent, Some("chat")).message_id, None);
+        assert_eq!(client_claims(&[deaf], &sent, Some("chat")).message_id, None);
     }
     let long = "m".repeat(MESSAGE_ID_BYTES_MAX + 1);
     for id in ["", "{{USER_MESSAGE_ID}}", &long] {
         let sent = headers(&[("x-tollgate-message-id", id)]);
-        assert_eq!(claims(&[app()], &sent, Some("chat")).message_id, None, "{id}");
+        assert_eq!(client_claims(&[app()], &sent, Some("chat")).message_id, None, "{id}");
     }
 }

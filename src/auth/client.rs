@@ -3,11 +3,8 @@
 
 use http::HeaderMap;
 
-#[cfg(test)]
-mod tests;
-
 /// Longest message id that is looked at, in bytes; a longer one counts as none. Chat apps send UUIDs.
-const MESSAGE_ID_BYTES_MAX: usize = 256;
+pub(super) const MESSAGE_ID_BYTES_MAX: usize = 256;
 
 /// How one app marks its calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +25,7 @@ pub struct ClientRules {
 
 /// What a call claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
+pub struct ClientClaims {
     /// The background class, as the configuration writes it; empty: a message.
     pub task: String,
     /// The id of the user's message, from an app that is trusted.
@@ -36,8 +33,8 @@ pub struct Claims {
 }
 
 /// What the headers of a call claim. `issuer` is who vouched for the caller, if anybody did.
-pub fn claims(rules: &[ClientRules], headers: &HeaderMap, issuer: Option<&str>) -> Claims {
-    let mut claims = Claims::default();
+pub fn client_claims(rules: &[ClientRules], headers: &HeaderMap, issuer: Option<&str>) -> ClientClaims {
+    let mut claims = ClientClaims::default();
     for app in rules.iter().filter(|app| app.speaks_for(issuer)) {
         if claims.task.is_empty() {
             claims.task = app.task(headers).unwrap_or_default();
