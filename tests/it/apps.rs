@@ -4,7 +4,7 @@
 use http::StatusCode;
 use toml_edit::DocumentMut;
 
-use super::harness::{Rig, SECRET, Setup};
+use super::harness::{Dialect, Rig, SECRET, ServerRig, Setup};
 
 const MODEL: &str = "gpt-4o-mini";
 /// Background calls that the plan `free` gives a month in these tests.
@@ -182,4 +182,80 @@ async fn the_signed_user_of_open_webui_is_the_caller_and_a_forged_one_nobody() {
         (books.rows[0].user.as_deref(), books.rows[0].task.as_str()),
         (Some("ann"), "title_generation")
     );
+}
+
+#[tokio::test]
+async fn a_trusted_message_is_charged_once_for_three_attempts() {
+    const TRUSTED: &str = r#"
+        [[apps]]
+        preset = "open-webui"
+        callers = ["chat"]
+        trusted = true"#;
+    let rig = Rig::with(setup(TRUSTED)).await;
+    let token = rig.token("alice");
+    let send = async |id: &str, model: &str| {
+        let answer = rig.chat(&token, model).header("x-tollgate-message-id", id).send().await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        used(&rig.usage(&token).await, "messages")
+    };
+    for (number, expected) in [1, 1, 1, 2, 2, 2, 3].into_iter().enumerate() {
+        assert_eq!(send("m1", MODEL).await, expected, "attempt {number}");
+    }
+    assert_eq!(send("m2", MODEL).await, 4, "another message");
+    assert_eq!(send("m2", "gemini-2.0-flash").await, 5, "another model");
+    // an attempt that failed was not charged: the next one is
+    let call = rig.chat(&token, MODEL).header("x-tollgate-message-id", "m3");
+    assert_eq!(call.header("x-stub-status", 400).send().await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(send("m3", MODEL).await, 6);
+    assert_eq!(send("m3", MODEL).await, 6);
+    // a background call that names the message is no attempt of it
+    let call = rig.chat(&token, MODEL).header("x-tollgate-message-id", "m4");
+    assert_eq!(call.header("x-tollgate-task", "title_generation").send().await.status, StatusCode::OK);
+    assert_eq!(send("m4", MODEL).await, 7);
+    let books = rig.finish().await;
+    assert_eq!(books.messages(), 7);
+    let first: Vec<u64> = books.rows.iter().take(7).map(|row| row.attempt).collect();
+    assert_eq!(first, [1, 2, 3, 1, 2, 3, 1]);
+}
+
+#[tokio::test]
+async fn message_ids_of_an_app_that_is_not_trusted_gain_nothing() {
+    let rig = Rig::with(setup(OPEN_WEBUI)).await;
+    let token = rig.token("mallory");
+    for _ in 0..3 {
+        let call = rig.chat(&token, MODEL).header("x-tollgate-message-id", "m1");
+        assert_eq!(call.send().await.status, StatusCode::OK);
+    }
+    assert_eq!(rig.usage(&token).await["totalMessages"], 3);
+    let books = rig.finish().await;
+    assert!(books.rows.iter().all(|row| row.attempt == 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_racing_repeats_on_two_gateways_two_are_free() {
+    const TRUSTED: &str = r#"
+        [[apps]]
+        preset = "open-webui"
+        callers = ["chat"]
+        trusted = true"#;
+    const RACERS: usize = 12;
+    let rig = ServerRig::with(Setup { gateways: 2, ..setup(TRUSTED) }, &[]).await;
+    let token = rig.token("alice");
+    let call = |number: usize| {
+        let call = rig.call_at(number % 2, Dialect::OpenAi, MODEL).token(&token);
+        call.header("x-tollgate-message-id", "m1")
+    };
+    assert_eq!(call(0).send().await.status, StatusCode::OK);
+    rig.quiet().await;
+    // none of them ends before the last one was decided: no new message with repeats of its own begins
+    let racers = (0..RACERS).map(|number| tokio::spawn(call(number).header("x-stub-delay-ms", 2_000).send()));
+    for answer in futures_util::future::join_all(racers).await {
+        assert_eq!(answer.unwrap().status, StatusCode::OK);
+    }
+    let books = rig.finish().await;
+    assert_eq!(books.messages(), 1 + RACERS as u64 - 2);
+    let mut attempts: Vec<u64> =
+        books.rows.iter().map(|row| row.attempt).filter(|number| *number > 1).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [2, 3]);
 }

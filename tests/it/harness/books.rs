@@ -42,6 +42,8 @@ pub struct Row {
     pub estimated: bool,
     /// What a background call was for; empty: a message.
     pub task: String,
+    /// Which attempt of its message; 0: none was named.
+    pub attempt: u64,
     charges: BTreeMap<Bucket, u64>,
 }
 
@@ -102,10 +104,11 @@ impl Books {
         self.rows.iter().map(|row| row.messages).sum()
     }
 
-    /// Answers that are no messages of a user's: background calls whose upstream answered 2xx.
+    /// Answers that are no messages of a user's: background calls and repeats whose upstream answered 2xx.
     fn beside(&self) -> u64 {
         let answered = |row: &&Row| !matches!(row.outcome.as_str(), "upstream_error" | "client_gone");
-        let beside = |row: &&Row| !row.task.is_empty() && (200..300).contains(&row.status);
+        let beside =
+            |row: &&Row| (!row.task.is_empty() || row.attempt > 1) && (200..300).contains(&row.status);
         self.rows.iter().filter(answered).filter(beside).count() as u64
     }
 
@@ -200,7 +203,7 @@ fn check_roll_ups(db: &Connection) {
 fn rows(db: &Connection) -> Vec<Row> {
     let sql =
         "SELECT request_id, user_id, outcome, status, messages, output_tokens, estimated, domain, charges,
-        input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price, task
+        input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price, task, attempt
         FROM message_logs ORDER BY admitted_at_ms, id";
     let mut statement = db.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| {
@@ -221,6 +224,7 @@ fn rows(db: &Connection) -> Vec<Row> {
             price: row.get(15)?,
             estimated: row.get(6)?,
             task: row.get(16)?,
+            attempt: amount(row, 17)?,
             charges: charges_of(&domain, &charges),
         })
     });
