@@ -4,7 +4,7 @@
 use http::StatusCode;
 use toml_edit::DocumentMut;
 
-use super::harness::{Dialect, Rig, SECRET, ServerRig, Setup};
+use super::harness::{Dialect, Rig, SECRET, Served, ServerRig, Setup, Tape, Upstream, json_reply};
 
 const MODEL: &str = "gpt-4o-mini";
 /// Background calls that the plan `free` gives a month in these tests.
@@ -258,4 +258,36 @@ async fn of_racing_repeats_on_two_gateways_two_are_free() {
         books.rows.iter().map(|row| row.attempt).filter(|number| *number > 1).collect();
     attempts.sort_unstable();
     assert_eq!(attempts, [2, 3]);
+}
+
+#[tokio::test]
+async fn no_header_that_names_a_person_or_a_message_reaches_the_upstream() {
+    const SERVICE: &str = r#"
+        [[apps]]
+        name = "chat-app"
+        key = "a-service-key-for-tests-only"
+        peers = ["127.0.0.1/32"]
+        user_header = "x-chat-person"
+        team_header = "x-chat-crew"
+        message_id_header = "x-chat-turn"
+        task_headers = ["x-claude-code-request-class"]"#;
+    let tape = Tape::start(json_reply("200 OK", "{}")).await;
+    let setup = Setup { upstream: Upstream::Other(tape.address), ..setup(SERVICE) };
+    let rig = Rig::with(setup).await;
+    let call = rig
+        .chat(SERVICE_KEY, MODEL)
+        .header("x-chat-person", "secret-ann")
+        .header("x-chat-crew", "secret-crew");
+    let call = call.header("x-chat-turn", "secret-turn").header("x-tollgate-user", "secret-tollgate");
+    let call =
+        call.header("x-openwebui-user-email", "secret-mail").header("x-librechat-user", "secret-libre");
+    let call = call.header("x-claude-code-request-class", "main");
+    assert_eq!(call.send().await.status, StatusCode::OK);
+    let request = tape.requests().remove(0).to_ascii_lowercase();
+    assert!(!request.contains("secret") && !request.contains(SERVICE_KEY), "{request}");
+    assert!(
+        request.contains("x-claude-code-request-class: main"),
+        "the client's own headers pass: {request}"
+    );
+    rig.finish_where(Served::Elsewhere).await;
 }
