@@ -56,7 +56,7 @@ pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
     let settings = RedisSettings {
         url: url.clone(),
         password: storage.redis_password.clone(),
-        ca_pem: None,
+        ca: storage.redis_ca.clone(),
         gateway_id: gateway_id(&storage.data_dir, clock)?,
         clock: clock.clone(),
     };
@@ -99,7 +99,7 @@ pub async fn try_each(
         let settings = RedisSettings {
             url: url.clone(),
             password: storage.redis_password.clone(),
-            ca_pem: None,
+            ca: storage.redis_ca.clone(),
             gateway_id: format!("check-{}", clock.request_id().simple()),
             clock: clock.clone(),
         };

@@ -3,6 +3,7 @@
 //! Owns the keys, their bounds and the words for what is wrong. Reads the file and the secrets it names, nothing else.
 //! Must not know more of other rooms than the structs it fills.
 
+mod certificates;
 mod entry;
 mod expand;
 mod issuers;

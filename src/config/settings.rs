@@ -82,6 +82,8 @@ pub struct StorageSettings {
     pub redis_url: Option<String>,
     /// The password for `redis_url`, where it has none.
     pub redis_password: Option<String>,
+    /// Authorities that sign Redis's certificate, DER-encoded; empty: those of the machine.
+    pub redis_ca: Vec<Vec<u8>>,
     /// Create and upgrade tables at start?
     pub migrate: bool,
 }
@@ -95,6 +97,7 @@ impl Default for StorageSettings {
             database_replica_url: None,
             redis_url: None,
             redis_password: None,
+            redis_ca: Vec::new(),
             migrate: true,
         }
     }
@@ -109,6 +112,7 @@ impl fmt::Debug for StorageSettings {
             .field("database_replica_url", &hidden(&self.database_replica_url))
             .field("redis_url", &hidden(&self.redis_url))
             .field("redis_password", &hidden(&self.redis_password))
+            .field("redis_ca", &self.redis_ca.len())
             .field("migrate", &self.migrate)
             .finish()
     }

@@ -3,12 +3,8 @@
 //! Owns the keys of that table; those that name models otherwise are in `routing`. Must not know how a request is sent.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-
+use super::certificates;
 use super::entry::{Entry, all};
 use super::nearest::did_you_mean;
 use super::reading::{Reported, listed, quoted};
@@ -59,8 +55,6 @@ const CONCURRENT_MAX: u64 = 1_000_000;
 /// How often a check asks, in milliseconds.
 const CHECK_EVERY_MS: (u64, u64) = (1_000, 3_600_000);
 const CHECK_EVERY_DEFAULT_MS: u64 = 10_000;
-/// A bundle of all public authorities is below 300 KiB, in bytes.
-const CA_FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
 
 /// Reads `[[upstreams]]`; at least one.
 pub(super) fn read(root: &Section<'_>) -> Result<Vec<UpstreamSettings>, Reported> {
@@ -221,28 +215,5 @@ fn ca(section: &Section<'_>, base_url: Option<&BaseUrl>) -> Result<Vec<Vec<u8>>,
             Some(hint),
         ));
     }
-    certificates(Path::new(&path)).map_err(|reason| {
-        let allowed = "a readable PEM file with one certificate or more";
-        entry.wrong(format!("{}: {reason}", quoted(&path)), allowed, None)
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut pem = Vec::new();
-    file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem).map_err(|error| error.to_string())?;
-    if u64::try_from(pem.len()).is_ok_and(|length| length > CA_FILE_BYTES_MAX) {
-        return Err("more than 4 MiB".to_owned());
-    }
-    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|error| error.to_string())?;
-    // a certificate that only looks like one would fail at the first request instead of here
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in &found {
-        roots.add(certificate.clone()).map_err(|error| error.to_string())?;
-    }
-    if found.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    Ok(found.into_iter().map(|certificate| certificate.as_ref().to_vec()).collect())
+    certificates::read(&entry, &path)
 }

@@ -9,3 +9,4 @@ mod counters_model;
 mod counters_redis;
 mod counters_server;
 mod counters_suite;
+mod counters_ways;
