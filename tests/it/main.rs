@@ -17,6 +17,7 @@ mod chaos;
 mod clients;
 mod crash;
 mod door;
+mod drain;
 mod failover;
 mod faults;
 mod layers;
