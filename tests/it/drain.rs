@@ -5,7 +5,7 @@ use http::StatusCode;
 use reqwest::Response;
 use toml_edit::{Item, value};
 
-use super::harness::{Dialect, Rig, Setup, eventually, h2c_client, within};
+use super::harness::{Dialect, Puppet, Rig, Served, Setup, Upstream, eventually, h2c_client, within};
 
 const MODEL: &str = "gemini-2.0-flash";
 /// Longer than any test lives: the next piece never comes.
@@ -126,4 +126,30 @@ async fn a_stop_does_not_wait_for_what_nobody_reads() {
     let books = rig.finish().await;
     let row = books.row(&id);
     assert_eq!((row.outcome.as_str(), row.messages, row.estimated), ("cancelled", 1, true), "{row:?}");
+}
+
+/// What an upstream says of its usage stands at the end of its JSON too.
+#[tokio::test]
+async fn a_drained_json_answer_is_read_to_its_end() {
+    let puppet = Puppet::start().await;
+    let rig = Rig::with(Setup { upstream: Upstream::Other(puppet.address), ..drained(DRAINS) }).await;
+    let call = rig.chat(&rig.token("alice"), MODEL);
+    let id = call.id.clone();
+    // more than any buffer on the way holds back
+    let words = "word ".repeat(20_000);
+    puppet.say("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+    puppet.say(format!(r#"{{"choices":[{{"message":{{"content":"{words}"}}}}],"#));
+    leave_in_the_middle(call.open().await).await;
+    assert_eq!(rig.gateway().metric("tollgate_holds_open").await, 1, "the answer is not over");
+    for _ in 0..20 {
+        puppet.say(" ");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(rig.gateway().metric("tollgate_holds_open").await, 1, "and still read");
+    puppet.say(r#""usage":{"prompt_tokens":7,"completion_tokens":12345,"total_tokens":12352}}"#);
+    puppet.hang_up();
+    let books = rig.finish_where(Served::Elsewhere).await;
+    let row = books.row(&id);
+    assert_eq!((row.outcome.as_str(), row.messages), ("cancelled", 1), "{row:?}");
+    assert_eq!((row.input_tokens, row.output_tokens, row.estimated), (7, 12_345, false), "{row:?}");
 }
