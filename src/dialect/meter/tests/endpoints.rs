@@ -83,7 +83,9 @@ fn every_endpoint_with_usage_is_read_the_same_at_every_split() {
     for (dialect, endpoint, content_type, body, [input, output]) in cases() {
         let metered = |chunks: &[&[u8]]| {
             let mut meter = Meter::new(dialect, endpoint, content_type, content_type == SSE);
-            chunks.iter().for_each(|chunk| meter.feed(chunk));
+            for chunk in chunks {
+                meter.feed(chunk);
+            }
             meter.finish()
         };
         let body = body.as_bytes();
