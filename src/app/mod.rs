@@ -136,7 +136,8 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let shutdown = stop.watch(Arc::clone(&draining));
         let grace = self.grace;
-        let (clients, proxy) = self.open_doors(&gate, stores.reads, &writer, &draining, &mut tasks)?;
+        let (clients, proxy) =
+            self.open_doors(&gate, stores.reads, &writer, (&draining, &shutdown), &mut tasks)?;
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
@@ -161,7 +162,7 @@ impl App {
         gate: &Arc<Gate>,
         reads: Arc<Reads>,
         writer: &WriterHandle,
-        draining: &Arc<AtomicBool>,
+        (draining, stopping): (&Arc<AtomicBool>, &watch::Receiver<bool>),
         tasks: &mut Tasks,
     ) -> Result<(TcpListener, Arc<proxy::Proxy>)> {
         let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
@@ -215,6 +216,7 @@ impl App {
             metrics,
             pages: api::router(api),
             edge,
+            stopping: stopping.clone(),
             threads: threads(),
         };
         Ok((self.clients, proxy::build(parts)))

@@ -121,6 +121,7 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
         upstreams: upstreams?,
         routing: routing?,
         prices: prices?,
+        prices_file: prices::file(root),
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Settings {
     pub routing: Routing,
     /// What models cost.
     pub prices: PriceList,
+    /// The file they come from; `None`: the list that is built in.
+    pub prices_file: Option<PathBuf>,
 }
 
 /// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.
