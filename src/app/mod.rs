@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use tokio::sync::watch;
 
 use crate::api::{self, AdminState, ApiState, OpenStreams};
@@ -330,7 +331,21 @@ fn edge(settings: &Settings) -> Edge {
         max_body_bytes: settings.server.max_body_bytes,
         trusted_proxies: settings.server.trusted_proxies.clone(),
         cors_origins: settings.server.cors_origins.clone(),
+        client_rules: settings.apps.rules.clone(),
+        private_headers: private_headers(settings),
     }
+}
+
+/// The configured headers that must not leave: tokens, what names a person, ids of messages.
+fn private_headers(settings: &Settings) -> Vec<HeaderName> {
+    let tokens = settings.issuers.iter().filter_map(|issuer| issuer.header.as_deref());
+    let people = settings.apps.services.iter().flat_map(|service| {
+        [Some(&service.user_header), service.plan_header.as_ref(), service.team_header.as_ref()]
+    });
+    let messages = settings.apps.rules.iter().filter_map(|app| app.message_id_header.as_deref());
+    // the configuration has checked each name
+    let names = tokens.chain(people.flatten().map(String::as_str)).chain(messages);
+    names.filter_map(|name| HeaderName::try_from(name).ok()).collect()
 }
 
 /// The issuers of the settings.
@@ -338,8 +353,11 @@ fn edge(settings: &Settings) -> Edge {
 /// # Errors
 /// A key that cannot be read; says which file and what to do.
 pub fn authenticator(settings: &Settings, clock: &Clock) -> Result<Arc<Authenticator>> {
-    let options =
-        AuthOptions { anonymous_keys: settings.quota.anonymous_keys.clone(), ..AuthOptions::default() };
+    let options = AuthOptions {
+        anonymous_keys: settings.quota.anonymous_keys.clone(),
+        services: settings.apps.services.clone(),
+        ..AuthOptions::default()
+    };
     Ok(Arc::new(Authenticator::new(settings.issuers.clone(), options, clock.clone())?))
 }
 

@@ -14,7 +14,8 @@ const KEYS: Keys = Keys {
     later: &["rollover", "alert", "shadow", "anchor"],
 };
 
-const METERS: [(&str, Meter); 2] = [("messages", Meter::Messages), ("in_flight", Meter::InFlight)];
+const METERS: [(&str, Meter); 3] =
+    [("messages", Meter::Messages), ("background", Meter::Background), ("in_flight", Meter::InFlight)];
 const LATER_METERS: [&str; 4] = ["input_tokens", "output_tokens", "tokens", "cost_usd"];
 
 const SCOPES: [(&str, Scope); 2] = [("user", Scope::User), ("team", Scope::Team)];
@@ -67,7 +68,9 @@ fn window(section: &Section<'_>, meter: Result<Meter, Reported>) -> Result<Windo
             Err(per.wrong(quoted(&per.text()?), "no `per` beside `meter = \"in_flight\"`", Some(hint)))
         }
         (_, Some(per)) => per.choice(&WINDOWS, &[]),
-        (Ok(Meter::Messages), None) => Err(section.missing("per", &words(&WINDOWS), None)),
+        (Ok(Meter::Messages | Meter::Background), None) => {
+            Err(section.missing("per", &words(&WINDOWS), None))
+        }
         (Err(reported), None) => Err(reported),
     }
 }

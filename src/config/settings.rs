@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::auth::IssuerSettings;
+use crate::auth::{ClientRules, IssuerSettings, ServiceSettings};
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
@@ -24,6 +24,8 @@ pub struct Settings {
     pub quota: QuotaSettings,
     /// Who signs the users' tokens; may be empty if anonymous callers are let in.
     pub issuers: Vec<IssuerSettings>,
+    /// How chat apps mark their calls, and which of them speak for their users.
+    pub apps: AppSettings,
     /// Where requests go; at least one.
     pub upstreams: Vec<UpstreamSettings>,
     /// Other names of models, and models that stand in for others.
@@ -32,6 +34,15 @@ pub struct Settings {
     pub prices: PriceList,
     /// The file they come from; `None`: the list that is built in.
     pub prices_file: Option<PathBuf>,
+}
+
+/// `[[apps]]`; the issuers that they make stand with the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppSettings {
+    /// What marks their calls.
+    pub rules: Vec<ClientRules>,
+    /// Those that name their users in plain headers.
+    pub services: Vec<ServiceSettings>,
 }
 
 /// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.

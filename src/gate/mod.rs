@@ -13,6 +13,7 @@ mod permit;
 mod recover;
 mod refusals;
 mod reset;
+mod row;
 mod settle;
 mod upkeep;
 mod usage;

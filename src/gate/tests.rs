@@ -171,5 +171,6 @@ pub fn asked(model: &str) -> Asked {
         model: model.to_owned(),
         stream: false,
         task: String::new(),
+        message_id: None,
     }
 }

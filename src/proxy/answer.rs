@@ -130,7 +130,7 @@ fn rate_items(permit: &Permit) -> Vec<RateItem> {
 fn rate_item(view: &LimitView) -> RateItem {
     let unit = match (view.meter, view.window) {
         (Counted::InFlight, _) | (_, Window::Open) => RateUnit::Concurrent,
-        (Counted::Messages, _) => RateUnit::Requests,
+        (Counted::Messages | Counted::Background, _) => RateUnit::Requests,
     };
     RateItem {
         name: view.name.to_string(),

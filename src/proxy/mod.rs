@@ -26,6 +26,7 @@ mod respond;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
@@ -39,7 +40,7 @@ pub use peer::Resolver;
 
 use peer::Authorities;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, ClientRules};
 use crate::clock::Stopwatch;
 use crate::gate::Gate;
 use crate::quota::PriceList;
@@ -71,6 +72,10 @@ pub struct Edge {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose scripts may call the gateway.
     pub cors_origins: Vec<String>,
+    /// How chat apps mark their calls.
+    pub client_rules: Vec<ClientRules>,
+    /// Headers of the configuration that name a person, carry a token or a message's id: they never go upstream.
+    pub private_headers: Vec<HeaderName>,
 }
 
 /// What the proxy is built from.

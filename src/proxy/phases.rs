@@ -75,6 +75,7 @@ impl ProxyHttp for Gateway {
         forward::prepare(
             request,
             ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?,
+            &self.edge.load().private_headers,
         )
     }
 

@@ -26,8 +26,8 @@ pub mod writer;
 
 pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, NamedSums, RefusalTotal, UsageSums};
 pub use counters::{
-    Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, Refused, Reserve, Reserved,
-    Settled, Snapshot,
+    Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, MessageKey, Refused, Reserve,
+    Reserved, Settled, Snapshot,
 };
 pub use entry::{Entry, Outcome};
 pub use ledger::{

@@ -12,6 +12,7 @@
 mod harness;
 
 mod analytics;
+mod apps;
 mod bodies;
 mod chaos;
 mod claude_code;

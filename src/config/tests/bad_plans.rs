@@ -122,18 +122,18 @@ const LIMITS: &[(&str, &str, &str)] = &[
     (
         "name = \"pool\"\nmeter = \"messages\"\n",
         "name = \"pool\"\n",
-        "t.toml:45: plans.team.limits[0].meter: found nothing, allowed: messages, in_flight",
+        "t.toml:45: plans.team.limits[0].meter: found nothing, allowed: messages, background, in_flight",
     ),
     (
         "name = \"pool\"\nmeter = \"messages\"",
         "name = \"pool\"\nmeter = \"mesages\"",
-        "t.toml:47: plans.team.limits[0].meter: found \"mesages\", allowed: messages, in_flight\n\
+        "t.toml:47: plans.team.limits[0].meter: found \"mesages\", allowed: messages, background, in_flight\n\
          hint: did you mean `messages`?",
     ),
     (
         "name = \"pool\"\nmeter = \"messages\"",
         "name = \"pool\"\nmeter = \"cost_usd\"",
-        "t.toml:47: plans.team.limits[0].meter: found \"cost_usd\", allowed: messages, in_flight\n\
+        "t.toml:47: plans.team.limits[0].meter: found \"cost_usd\", allowed: messages, background, in_flight\n\
          hint: not supported by this version",
     ),
     (

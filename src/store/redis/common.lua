@@ -7,7 +7,9 @@
 --   e|owner  E:<ms when it was opened>
 --   u|B|E h|B|E p|B|E   used, held, and `start:end` of the period (ms); open requests have only h|B|0
 --   g|B      when the next unit of a rate is due (µs)
---   r|<rid>  cmsgpack of {expires ms, then for each hold: B, E, E of its fields, amount}
+--   r|<rid>  cmsgpack of {expires ms, then for each hold: B, E, E of its fields, amount}; also, where they apply,
+--            `m`: the message it is a charged attempt of, `a`: when it was admitted (ms), `n`: which repeat it is
+--   c|<key>  a charged message that may be repeated: `<ms of its admission>:<repeats so far>`
 local key = KEYS[1]
 local WEEK_MS = 604800000
 
@@ -18,6 +20,14 @@ end
 local function now_us(shift_ms)
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2] + shift_ms * 1000
+end
+
+-- Of a charged message: when it was admitted, and its repeats, as long as another repeat may go uncharged.
+local function repeatable(charged, now)
+  local at, repeats = string.match(charged or '', '^(%d+):(%d+)$')
+  if at and now < at + REPEAT_WITHIN_MS and tonumber(repeats) < REPEATS_MAX then
+    return at, tonumber(repeats)
+  end
 end
 
 -- Keeps the key until a week after `end_ms`. The key's expiry only cleans up; a key that is gone is a cold domain.

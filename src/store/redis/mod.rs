@@ -159,9 +159,9 @@ impl RedisCounters {
 impl Counters for RedisCounters {
     async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
         check_holds("redis", reserve.holds)?;
-        let Reserve { rid, domain, holds, lease_ms } = *reserve;
+        let Reserve { rid, domain, holds, lease_ms, message } = *reserve;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
-        let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, epoch);
+        let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, message, epoch);
         let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
         let reply: Vec<i64> = self.link.call(Script::Reserve, ON_PATH, keys, args).await?;
         let reserved = replies::reserved(&reply, holds)?;
@@ -193,7 +193,7 @@ impl Counters for RedisCounters {
     async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
         check_holds("redis", holds)?;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
-        let args = args::holds(self.shift_ms(), "", 0, holds, epoch);
+        let args = args::holds(self.shift_ms(), "", 0, holds, None, epoch);
         let reply: Vec<i64> = self.link.call(Script::Read, ON_PATH, vec![domain_key(domain)], args).await?;
         replies::snapshot(&reply, holds)
     }

@@ -2,6 +2,8 @@
 //!
 //! It must not know connections. The text names the server process, see `process`.
 
+use crate::store::counters::{REPEAT_WITHIN_MS, REPEATS_MAX};
+
 /// A script that works on one domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
@@ -69,6 +71,7 @@ impl Script {
             Self::Repair => (" flags=allow-oom", &[REAP, include_str!("repair.lua")]),
             Self::Sweep => (" flags=allow-oom", &[REAP, include_str!("sweep.lua")]),
         };
-        format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{COMMON}{}", parts.concat())
+        let bounds = format!("local REPEAT_WITHIN_MS, REPEATS_MAX = {REPEAT_WITHIN_MS}, {REPEATS_MAX}\n");
+        format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{bounds}{COMMON}{}", parts.concat())
     }
 }

@@ -20,7 +20,7 @@ pub(super) async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl Fn
     loop {
         assert!(watch.elapsed_ms() < 20_000, "stuck at {served}: {last}");
         let rid = rid();
-        match env.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS }).await {
+        match env.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None }).await {
             Ok(Reserved::Admitted(admission)) => {
                 served += 1;
                 meanwhile(served);
