@@ -22,6 +22,7 @@ mod storage;
 mod upstreams;
 mod url;
 mod value;
+mod webhooks;
 
 use std::io::Read;
 use std::path::Path;
@@ -50,6 +51,7 @@ const KEYS: Keys = Keys {
         "rewrite",
         "fallback",
         "prices",
+        "webhooks",
     ],
     later: &[],
 };
@@ -109,6 +111,7 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
     let upstreams = upstreams::read(root);
     let routing = routing::read(root, upstreams.as_deref().ok());
     let prices = prices::read(root, reading);
+    let webhooks = webhooks::read(root);
     let someone = someone_may_call(root);
     known?;
     someone?;
@@ -120,6 +123,7 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
         upstreams: upstreams?,
         routing: routing?,
         prices: prices?,
+        webhooks: webhooks?,
     })
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::auth::IssuerSettings;
+use crate::notify::WebhookSettings;
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub routing: Routing,
     /// What models cost.
     pub prices: PriceList,
+    /// Who is told of thresholds.
+    pub webhooks: Vec<WebhookSettings>,
 }
 
 /// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::alerts::alerts;
 use super::permit::OpenRequest;
 use super::{Denied, Gate, LimitView, OnOutage, Permit, Rules, Who};
 use crate::clock::Stopwatch;
@@ -312,6 +313,7 @@ fn entry(
         first_byte_ms: None,
         duration_ms: 0,
         degraded,
+        alerts: alerts(rules, who, holds),
     }
 }
 

@@ -104,6 +104,7 @@ pub(crate) fn begun() -> Entry {
         first_byte_ms: None,
         duration_ms: 0,
         degraded: false,
+        alerts: None,
     }
 }
 
