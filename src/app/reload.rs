@@ -14,6 +14,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::gate::Gate;
+use crate::notify::WebhookSettings;
 use crate::proxy::Edge;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;
@@ -38,6 +39,8 @@ pub struct Reload {
     pub prices: Arc<ArcSwap<PriceList>>,
     /// Bounds at the door.
     pub edge: Arc<ArcSwap<Edge>>,
+    /// Who is told of thresholds.
+    pub webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
     /// For `tollgate_config_reloads_total`.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -106,6 +109,7 @@ impl Reload {
         self.upstreams.store(Arc::new(upstreams(&new)));
         self.prices.store(Arc::new(new.prices.clone()));
         self.edge.store(Arc::new(edge(&new)));
+        self.webhooks.store(Arc::new(new.webhooks.clone()));
         self.settings = new;
         Ok(())
     }

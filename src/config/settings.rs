@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::auth::{ClientRules, IssuerSettings, ServiceSettings};
+use crate::notify::WebhookSettings;
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub routing: Routing,
     /// What models cost.
     pub prices: PriceList,
+    /// Who is told of thresholds.
+    pub webhooks: Vec<WebhookSettings>,
     /// The file they come from; `None`: the list that is built in.
     pub prices_file: Option<PathBuf>,
 }
