@@ -10,6 +10,7 @@ mod operate;
 mod pages;
 mod stream;
 mod usage;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,7 +23,9 @@ pub use admin::{AdminState, router as admin_router};
 pub use stream::OpenStreams;
 
 use crate::auth::Authenticator;
+use crate::clock::Clock;
 use crate::gate::Gate;
+use crate::store::Outbox;
 use crate::store::replica::Reads;
 
 /// What the API's handlers need.
@@ -32,6 +35,10 @@ pub struct ApiState {
     pub gate: Arc<Gate>,
     /// History and analytics.
     pub reads: Arc<Reads>,
+    /// Webhooks that are not delivered.
+    pub outbox: Arc<dyn Outbox>,
+    /// The time.
+    pub clock: Clock,
     /// Who is calling.
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// True while the gateway stops.
@@ -50,6 +57,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/usage/stream", get(stream::stream))
         .route("/api/explain", get(operate::explain))
         .route("/api/verify", post(operate::verify))
+        .route("/api/webhooks", get(webhooks::list))
+        .route("/api/webhooks/retry", post(webhooks::retry))
         .route("/api/openapi.json", get(openapi))
         .merge(pages::router())
         .fallback(error::not_found)

@@ -2,6 +2,7 @@
 //! Only this room and `cli` name all others.
 
 mod active;
+mod notify;
 mod reload;
 mod running;
 mod stop;
@@ -23,13 +24,16 @@ use crate::auth::{AuthOptions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
+use crate::notify::WebhookSettings;
 use crate::proxy::{self, DoorSettings, Edge, Resolver};
+use crate::store::Outbox;
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::replica::Reads;
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
 use crate::upstream::{Fleet, UpstreamTable};
 
+use notify::Notify;
 use reload::Reload;
 use running::Running;
 pub use stop::Stop;
@@ -137,7 +141,11 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let shutdown = stop.watch(Arc::clone(&draining));
         let grace = self.grace;
-        let (clients, proxy) = self.open_doors(&gate, stores.reads, &writer, &draining, &mut tasks)?;
+        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
+        let doors =
+            Doors { reads: stores.reads, outbox: stores.outbox, metrics, webhooks: notify.webhooks() };
+        let (clients, proxy) = self.open_doors(&gate, doors, &writer, (&draining, &shutdown), &mut tasks)?;
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
@@ -149,6 +157,7 @@ impl App {
         if let Err(late) = writer.flush(FLUSH).await {
             tracing::warn!(%late, "the next start takes them over");
         }
+        notify.stop().await;
         gate.close().await;
         writer_stop.send_replace(true);
         writer_task.await.context("the writer's task broke off")?;
@@ -160,12 +169,12 @@ impl App {
     fn open_doors(
         self,
         gate: &Arc<Gate>,
-        reads: Arc<Reads>,
+        doors: Doors,
         writer: &WriterHandle,
-        draining: &Arc<AtomicBool>,
+        (draining, stopping): (&Arc<AtomicBool>, &watch::Receiver<bool>),
         tasks: &mut Tasks,
     ) -> Result<(TcpListener, Arc<proxy::Proxy>)> {
-        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        let Doors { reads, outbox, metrics, webhooks } = doors;
         let auth = authenticator(&self.settings, &self.clock)?;
         tasks.spawn(auth.keep_fresh());
         let auth = Arc::new(ArcSwap::new(auth));
@@ -185,6 +194,7 @@ impl App {
             draining: Arc::clone(draining),
         };
         tasks.spawn(serve_admin(self.admin, api::admin_router(admin_state)));
+        let clock = self.clock.clone();
         if let Some(path) = self.reload_from {
             let reload = Reload {
                 path,
@@ -194,6 +204,7 @@ impl App {
                 upstreams: Arc::clone(&upstreams),
                 prices: Arc::clone(&prices),
                 edge: Arc::clone(&edge),
+                webhooks,
                 metrics: Arc::clone(&metrics),
                 clock: self.clock,
             };
@@ -202,6 +213,8 @@ impl App {
         let api = ApiState {
             gate: Arc::clone(gate),
             reads,
+            outbox,
+            clock,
             auth: Arc::clone(&auth),
             draining: Arc::clone(draining),
             streams: OpenStreams::default(),
@@ -216,6 +229,7 @@ impl App {
             metrics,
             pages: api::router(api),
             edge,
+            stopping: stopping.clone(),
             threads: threads(),
         };
         Ok((self.clients, proxy::build(parts)))
@@ -234,6 +248,14 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         (handle, stop, tokio::spawn(writer.run(stopped)))
     }
+}
+
+/// What the doors show beside the gate.
+struct Doors {
+    reads: Arc<Reads>,
+    outbox: Arc<dyn Outbox>,
+    metrics: Arc<Metrics>,
+    webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
 }
 
 /// Tasks that end with the gateway.
@@ -313,6 +335,7 @@ pub fn rules(settings: &Settings) -> Rules {
             OutageSetting::Deny => OnOutage::Deny,
             OutageSetting::Allow => OnOutage::Allow,
         },
+        webhooks: settings.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
     }
 }
 

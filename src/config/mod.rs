@@ -4,6 +4,7 @@
 //! Must not know more of other rooms than the structs it fills.
 
 mod apps;
+mod certificates;
 mod entry;
 mod expand;
 mod issuers;
@@ -23,6 +24,7 @@ mod storage;
 mod upstreams;
 mod url;
 mod value;
+mod webhooks;
 
 use std::io::Read;
 use std::path::Path;
@@ -55,6 +57,7 @@ const KEYS: Keys = Keys {
         "rewrite",
         "fallback",
         "prices",
+        "webhooks",
     ],
     later: &[],
 };
@@ -120,6 +123,7 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
     let routing = routing::read(root, upstreams.as_deref().ok());
     let prices = prices::read(root, reading);
     let someone = someone_may_call(root, &issuers, &apps);
+    let webhooks = webhooks::read(root);
     known?;
     someone?;
     Ok(Settings {
@@ -131,6 +135,8 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
         upstreams: upstreams?,
         routing: routing?,
         prices: prices?,
+        prices_file: prices::file(root),
+        webhooks: webhooks?,
     })
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::auth::{ClientRules, IssuerSettings, ServiceSettings};
+use crate::notify::WebhookSettings;
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
@@ -32,6 +33,10 @@ pub struct Settings {
     pub routing: Routing,
     /// What models cost.
     pub prices: PriceList,
+    /// Who is told of thresholds.
+    pub webhooks: Vec<WebhookSettings>,
+    /// The file they come from; `None`: the list that is built in.
+    pub prices_file: Option<PathBuf>,
 }
 
 /// `[[apps]]`; the issuers that they make stand with the others.
@@ -93,6 +98,8 @@ pub struct StorageSettings {
     pub redis_url: Option<String>,
     /// The password for `redis_url`, where it has none.
     pub redis_password: Option<String>,
+    /// Authorities that sign Redis's certificate, DER-encoded; empty: those of the machine.
+    pub redis_ca: Vec<Vec<u8>>,
     /// Create and upgrade tables at start?
     pub migrate: bool,
 }
@@ -106,6 +113,7 @@ impl Default for StorageSettings {
             database_replica_url: None,
             redis_url: None,
             redis_password: None,
+            redis_ca: Vec::new(),
             migrate: true,
         }
     }
@@ -120,6 +128,7 @@ impl fmt::Debug for StorageSettings {
             .field("database_replica_url", &hidden(&self.database_replica_url))
             .field("redis_url", &hidden(&self.redis_url))
             .field("redis_password", &hidden(&self.redis_password))
+            .field("redis_ca", &self.redis_ca.len())
             .field("migrate", &self.migrate)
             .finish()
     }

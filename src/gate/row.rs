@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::alerts::alerts;
 use super::{Asked, Rules, Who};
 use crate::quota::{Charge, Hold, Rule};
 use crate::store::entry::Tokens;
@@ -63,6 +64,7 @@ pub(super) fn entry(
         first_byte_ms: None,
         duration_ms: 0,
         degraded: false,
+        alerts: alerts(rules, who, holds),
     }
 }
 

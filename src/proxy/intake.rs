@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method};
 use pingora::Result;
 use pingora::proxy::Session;
 
@@ -17,7 +17,9 @@ use super::problem::{self, Refused};
 use super::replay::{Shared, placeholder};
 use super::{Gateway, body, cors, respond};
 use crate::auth::{AuthError, Caller, ClientClaims, client_address, client_claims};
-use crate::dialect::{Ask, Dialect, Kind, Problem, Route, needs_usage, query_key, rewrite, route, scan};
+use crate::dialect::{
+    Ask, Dialect, Kind, Problem, Route, RouteError, needs_usage, query_key, rewrite, route, scan,
+};
 use crate::gate::{Asked, Who};
 use crate::telemetry::{Labels, outcome};
 use crate::upstream::UpstreamTable;
@@ -49,6 +51,10 @@ impl Gateway {
         let found = match route(&header.method, &target, &header.headers) {
             Ok(Some(found)) => found,
             Ok(None) => return self.serve_page(session, ctx).await.map(|()| true),
+            Err(RouteError::MethodNotAllowed { dialect, allow }) if header.method == Method::OPTIONS => {
+                ctx.dialect = dialect;
+                return respond::options(session, ctx, allow).await.map(|()| true);
+            }
             Err(error) => {
                 ctx.dialect = error.dialect();
                 respond::refuse(session, ctx, Refused::new(error.problem(), outcome::BAD_REQUEST)).await?;

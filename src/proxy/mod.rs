@@ -9,6 +9,7 @@ mod body;
 mod checks;
 mod context;
 mod cors;
+mod drain;
 mod forward;
 mod intake;
 mod listen;
@@ -31,6 +32,7 @@ use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
 
 pub use checks::keep_checked;
 pub use listen::{DoorSettings, serve};
@@ -96,6 +98,8 @@ pub struct Parts {
     pub pages: axum::Router,
     /// Bounds at the door. Swapped on reload.
     pub edge: Arc<ArcSwap<Edge>>,
+    /// True once the gateway is asked to stop.
+    pub stopping: watch::Receiver<bool>,
     /// How many workers run requests.
     pub threads: usize,
 }
@@ -114,6 +118,7 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     pages: axum::Router,
     edge: Arc<ArcSwap<Edge>>,
+    stopping: watch::Receiver<bool>,
 }
 
 /// The proxy that [`serve`] runs.
@@ -139,6 +144,7 @@ pub fn build(parts: Parts) -> Arc<Proxy> {
         metrics: parts.metrics,
         pages: parts.pages,
         edge: parts.edge,
+        stopping: parts.stopping,
     };
     let mut proxy = http_proxy(&Arc::new(conf), gateway);
     let mut options = HttpServerOptions::default();

@@ -55,6 +55,8 @@ pub struct Limit {
     pub max: u64,
     /// Over what time.
     pub window: Window,
+    /// Thresholds of which webhooks are told, in thousandths of `max`: 1 to 1,000, rising. Calendar windows only.
+    pub alert_permille: Vec<u16>,
 }
 
 impl Limit {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::outbox::Alerts;
 use crate::quota::{Bucket, Charge, Scope};
 
 /// How a request ended (the outcome table of `ARCHITECTURE.md`).
@@ -108,6 +109,9 @@ pub struct Entry {
     /// Decided without the counters, by the `allow` policy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
+    /// Whom to tell of thresholds; absent when no limit of the request has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]

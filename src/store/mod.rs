@@ -16,6 +16,7 @@ pub mod ledger;
 #[cfg(test)]
 pub(crate) mod ledger_suite;
 pub mod memory;
+pub mod outbox;
 pub mod postgres;
 pub mod redis;
 pub mod replica;
@@ -34,6 +35,8 @@ pub use ledger::{
     Audit, AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest,
     Seen,
 };
+
+pub use outbox::{Alerts, LimitAlert, Outbox};
 
 use thiserror::Error;
 

@@ -57,6 +57,7 @@ pub(crate) fn entry(user: &str) -> Entry {
         first_byte_ms: Some(120),
         duration_ms: 900,
         degraded: false,
+        alerts: None,
     }
 }
 

@@ -1,4 +1,5 @@
--- Before the script text stands `local RUN = "<run id>"`: the process these counters must have been loaded into.
+-- Before the script text stands `local RUN = "<term>"`: the process, and its term as a primary, that these counters must
+-- have been loaded in.
 -- The hash of a domain, KEYS[1], has these fields (B is `scope|owner|limit|period`, E the owner's epoch):
 --   m        RUN:<µs of loading>: which process, which loading; tombstones carry the same text
 --   d        no hold expires before this (ms); absent: no hold

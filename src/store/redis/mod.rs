@@ -92,6 +92,7 @@ impl RedisCounters {
         registry::heartbeat(&link, &gateways, &gateway_id).await.map_err(failed)?;
         let beat = tokio::spawn(registry::beat(link.clone(), gateways.clone(), gateway_id.clone()));
         let listen = tokio::spawn(registry::listen(subscriber.clone(), events));
+        let doubt = tokio::spawn(registry::doubt(link.clone()));
         Ok(Self {
             link,
             subscriber,
@@ -101,7 +102,7 @@ impl RedisCounters {
             epochs: Mutex::default(),
             sweep_list: SweepList::default(),
             shift_ms: AtomicI64::new(0),
-            tasks: vec![beat.abort_handle(), listen.abort_handle()],
+            tasks: vec![beat.abort_handle(), listen.abort_handle(), doubt.abort_handle()],
         })
     }
 
@@ -223,6 +224,8 @@ impl Counters for RedisCounters {
                 format!("{}:{}", owner.epoch, owner.reset_at_ms).into(),
             ]);
         }
+        self.link.breaker.check("rebuild")?;
+        self.link.recheck(&keys[0]).await?;
         let loaded: i64 = self.link.call(Script::Rebuild, LOADING, keys, args).await?;
         Ok(loaded == 1)
     }

@@ -56,9 +56,9 @@ impl Script {
         }
     }
 
-    /// The text for one server process. A server that is out of memory still ends requests,
+    /// The text for one term of a server process. A server that is out of memory still ends requests,
     /// gives back expired holds and shows what is used, but admits none.
-    pub(super) fn text(self, run_id: &str) -> String {
+    pub(super) fn text(self, term: &str) -> String {
         let (flags, parts): (&str, &[&str]) = match self {
             Self::Reserve => ("", &[REAP, HOLDS, include_str!("reserve.lua")]),
             Self::Read => (" flags=allow-oom", &[REAP, HOLDS, include_str!("read.lua")]),
@@ -72,6 +72,6 @@ impl Script {
             Self::Sweep => (" flags=allow-oom", &[REAP, include_str!("sweep.lua")]),
         };
         let bounds = format!("local REPEAT_WITHIN_MS, REPEATS_MAX = {REPEAT_WITHIN_MS}, {REPEATS_MAX}\n");
-        format!("#!lua{flags}\nlocal RUN = \"{run_id}\"\n{bounds}{COMMON}{}", parts.concat())
+        format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{bounds}{COMMON}{}", parts.concat())
     }
 }

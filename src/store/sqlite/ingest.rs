@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
 use super::error::Refusal;
+use super::outbox;
 use super::rollup::Rollups;
 use crate::quota::{Bucket, Charge};
 use crate::store::entry::Entry;
@@ -52,6 +53,7 @@ pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, R
     }
     sums.write(&transaction)?;
     rollups.write(&transaction)?;
+    outbox::note(&transaction, &sums, batch)?;
     transaction.commit()?;
     Ok(ingested)
 }

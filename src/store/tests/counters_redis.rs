@@ -13,11 +13,11 @@ use crate::store::{Announcement, Counters, CountersEvent, DomainTotals, Reserved
 /// What a call may take beyond its deadline on a busy machine, milliseconds.
 const SLACK_MS: u64 = 150;
 
-fn settings(url: &str, gateway_id: &str) -> RedisSettings {
+pub(super) fn settings(url: &str, gateway_id: &str) -> RedisSettings {
     RedisSettings {
         url: url.to_owned(),
         password: None,
-        ca_pem: None,
+        ca: Vec::new(),
         gateway_id: gateway_id.to_owned(),
         clock: Clock::system(),
     }

@@ -10,3 +10,4 @@ mod counters_redis;
 mod counters_repeat;
 mod counters_server;
 mod counters_suite;
+mod counters_ways;

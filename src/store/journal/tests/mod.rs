@@ -106,6 +106,7 @@ pub(crate) fn begun() -> Entry {
         first_byte_ms: None,
         duration_ms: 0,
         degraded: false,
+        alerts: None,
     }
 }
 
