@@ -220,7 +220,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     (
         "max = 4",
         "max = 4\nalert = [1]",
-        "t.toml:57: plans.team.limits[1].alert: found `alert` on a short limit, allowed: `alert` beside `per` of an hour or longer\n\
+        "t.toml:56: plans.team.limits[1].alert: found `alert` on a short limit, allowed: `alert` beside `per` of an hour or longer\n\
          hint: a limit of a second or a minute, or of what is open at once, is reached all the time",
     ),
     (

@@ -35,7 +35,7 @@ async fn a_database_without_tables_says_what_to_do() {
     let error = ledger.verify_schema().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "postgres verify_schema: the tables have version 0, this program needs 3: run `tollgate migrate`"
+        "postgres verify_schema: the tables have version 0, this program needs 4: run `tollgate migrate`"
     );
     assert!(!error.transient);
     assert!(!ledger.load(&Domain::user("ada"), 0).await.unwrap_err().transient);
@@ -50,7 +50,7 @@ async fn a_newer_schema_is_refused() {
     let error = server.ledger.migrate().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "postgres migrate: the tables have version 99, this program knows 3: use a newer `tollgate`"
+        "postgres migrate: the tables have version 99, this program knows 4: use a newer `tollgate`"
     );
     assert!(!error.transient);
 }
