@@ -8,7 +8,7 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The files under test; `run` copies this one elsewhere and names them. */
-const DASHBOARD = process.env.DASHBOARD_DIR ?? join(dirname(fileURLToPath(import.meta.url)), "../../dashboard");
+const DASHBOARD = join(process.env.ROOT_DIR ?? join(dirname(fileURLToPath(import.meta.url)), "../.."), "dashboard");
 
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";

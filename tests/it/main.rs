@@ -13,6 +13,7 @@ mod harness;
 
 mod analytics;
 mod bodies;
+mod browser;
 mod chaos;
 mod clients;
 mod crash;
