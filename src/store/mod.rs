@@ -24,7 +24,7 @@ mod row;
 pub mod sqlite;
 pub mod writer;
 
-pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, NamedSums, RefusalTotal, UsageSums};
+pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, KnownUser, NamedSums, RefusalTotal, UsageSums};
 pub use counters::{
     Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, Refused, Reserve, Reserved,
     Settled, Snapshot,

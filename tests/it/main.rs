@@ -21,6 +21,7 @@ mod door;
 mod failover;
 mod faults;
 mod layers;
+mod live;
 mod quota;
 mod race;
 mod refusals;
