@@ -11,6 +11,8 @@ const DAY_MS = 86_400_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Of a chart, in CSS pixels. */
 const CHART = { height: 200, left: 52, right: 8, top: 10, bottom: 24, labelWidth: 64 };
+/** A search begins when the reader has stopped typing for so long. */
+const TYPING_PAUSE_MS = 200;
 const DEPTH_MAX = 6;
 
 // ---------------------------------------------------------------- formats
@@ -228,8 +230,8 @@ function draw(width, top, days, series) {
 }
 
 /** A card with a chart, the same values as a table, and as CSV. */
-function chartCard(title, days, series) {
-  const columns = [{ name: "Day", of: (row) => row.day }, ...series.map((one) => ({ name: one.name, of: (row) => one.values[row.index], format: one.format }))];
+function chartCard(title, days, series, unit = "Day") {
+  const columns = [{ name: unit, of: (row) => row.day }, ...series.map((one) => ({ name: one.name, of: (row) => one.values[row.index], format: one.format }))];
   const rows = days.map((day, index) => ({ day, index }));
   const picture = chart(title, days, series);
   const numbers = table(title, columns, rows);
@@ -294,9 +296,13 @@ function listOf(items) {
   return table("List", names.map((name) => ({ name: spaced(name), of: (row) => row[name], cell: (row) => facts(row[name], DEPTH_MAX - 1) })), items);
 }
 
+/** A moment as the API writes it. */
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
+
 /** Any JSON as facts: what the gateway explains may grow without this page. */
 function facts(value, depth = 0) {
   if (value === null || value === undefined || value === "") return document.createTextNode("–");
+  if (typeof value === "string" && INSTANT.test(value)) return make("time", { datetime: value, text: moment.format(Date.parse(value)) });
   if (typeof value !== "object") return document.createTextNode(typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? count.format(value) : value);
   if (depth >= DEPTH_MAX) return make("code", { text: JSON.stringify(value) });
   const entries = Array.isArray(value) ? value.map((item, index) => [String(index + 1), item]) : Object.entries(value);
@@ -312,11 +318,23 @@ function facts(value, depth = 0) {
 
 // ---------------------------------------------------------------- overview
 
-function rangeQuery() {
-  const range = $("#range").value;
-  if (range !== "yesterday") return { days: range };
-  return { days: "1", until: new Date(Date.now() - DAY_MS).toISOString().slice(0, 10) };
+let range = "7";
+/** Where the gateway's days begin; its answers say so. */
+let zone = "UTC";
+
+function chooseRange(next) {
+  range = next;
+  for (const one of document.querySelectorAll("[data-range]")) one.setAttribute("aria-pressed", String(one.dataset.range === range));
 }
+
+/** The day before the gateway's today, as the API writes it. */
+function yesterday() {
+  const part = new Intl.DateTimeFormat("en", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts();
+  const of = (type) => part.find((one) => one.type === type).value;
+  return new Date(Date.UTC(of("year"), of("month") - 1, of("day") - 1)).toISOString().slice(0, 10);
+}
+
+const rangeQuery = () => (range === "yesterday" ? { days: "1", until: yesterday() } : { days: range });
 
 async function showOverview() {
   await fill(place("analytics"), "analytics", async () => {
@@ -324,7 +342,7 @@ async function showOverview() {
     try {
       body = await call("/api/analytics", rangeQuery());
     } catch (error) {
-      if (error.status === 400 && $("#range").value === "yesterday") {
+      if (error.status === 400 && range === "yesterday") {
         return [wide(card("Not available", make("p", { text: "This gateway cannot show a range that ends before today. Choose the last 7 days and read yesterday's bar." })))];
       }
       throw error;
@@ -336,6 +354,7 @@ async function showOverview() {
 function overviewParts(body) {
   const days = Array.isArray(body.days) ? [...body.days].sort((a, b) => (String(a.date) < String(b.date) ? -1 : 1)) : [];
   const totals = body.totals ?? {};
+  if (typeof body.timezone === "string") zone = body.timezone;
   rememberUsers((body.topUsers ?? []).map((row) => row.userId));
   if (days.length === 0) return [wide(card("No messages yet", make("p", { text: "Nothing has been counted in this range. Figures appear here with the first message." })))];
   const dates = days.map((day) => day.date);
@@ -350,6 +369,10 @@ function overviewParts(body) {
     chartCard("Premium share per day", dates, [
       { name: "Premium share", colour: 1, line: true, axis: percent, format: percent, values: days.map((day) => (number(day.messages) > 0 ? number(day.premiumMessages) / day.messages : 0)) }]),
     chartCard("Active users per day", dates, [{ name: "Users", colour: 3, values: of("activeUsers"), format: count }]),
+    Array.isArray(body.weeks) && chartCard("Active users per week", body.weeks.map((row) => row.week), [
+      { name: "Users", colour: 3, values: body.weeks.map((row) => number(row.activeUsers)), format: count }], "Week of"),
+    Array.isArray(body.months) && chartCard("Active users per month", body.months.map((row) => row.month), [
+      { name: "Users", colour: 3, values: body.months.map((row) => number(row.activeUsers)), format: count }], "Month"),
     chartCard("Refusals per day", dates, [{ name: "Refused", colour: 2, values: of("refused"), format: count }]),
     chartCard("Tokens per day", dates, [
       { name: "Input", colour: 0, values: of("inputTokens"), format: count }, { name: "Output", colour: 3, values: of("outputTokens"), format: count }]),
@@ -419,7 +442,7 @@ async function showUser(id) {
   $("#user-id").value = id;
   holder.replaceChildren();
   if (id === "") {
-    await fill(holder, "a list of users", async () => [await knownUsersCard()]);
+    await showUsers("");
     return;
   }
   rememberUsers([id]);
@@ -431,12 +454,21 @@ async function showUser(id) {
   await fill(log, "an audit log", async () => [auditTable("What was done to this user", (await call("/api/audit", {})).items.filter((row) => subjectOf(row) === id))]);
 }
 
-/** The API has no list of users: those with the most messages are the ones who are looked for. */
-async function knownUsersCard() {
-  const { topUsers = [] } = await call("/api/analytics", { days: "30" });
-  rememberUsers(topUsers.map((row) => row.userId));
-  return wide(tableCard("Most active in the last 30 days", [
-    { name: "User", of: (row) => row.userId, cell: (row) => userLink(row.userId) }, { name: "Messages", of: (row) => row.messages, format: count }], topUsers, "Enter a user's id above."));
+/** Users whose id begins with `prefix`, page by page. */
+async function showUsers(prefix) {
+  const seen = [];
+  const page = async (cursor) => {
+    const { items, next } = await call("/api/users", { prefix, cursor });
+    seen.push(...items);
+    rememberUsers(items.map((row) => row.userId));
+    const list = tableCard("Users", [
+      { name: "User", of: (row) => row.userId, cell: (row) => userLink(row.userId) },
+      { name: "Last message", of: (row) => row.lastDay, cell: (row) => document.createTextNode(asDay(dayLong, row.lastDay)) }],
+    seen, prefix === "" ? "Nobody has sent a message yet." : "No user id begins with this. A user who has sent no message yet is shown all the same.");
+    const more = next && button("Show more", () => void fill(place("user"), "a list of users", () => page(next)));
+    return [wide(list), more && make("div", { class: "full" }, more)];
+  };
+  await fill(place("user"), "a list of users", () => page());
 }
 
 function explainCard(id, usage) {
@@ -552,6 +584,7 @@ async function show() {
   else await showAudit();
 }
 
+chooseRange(range);
 const access = session({
   form: $(".sign-in"),
   signOut: $("[data-action=sign-out]"),
@@ -570,7 +603,24 @@ window.addEventListener("hashchange", async () => {
   await show();
   $("h1").focus();
 });
-$("#range").addEventListener("change", () => void show());
+for (const one of document.querySelectorAll("[data-range]")) {
+  one.addEventListener("click", () => {
+    chooseRange(one.dataset.range);
+    void show();
+  });
+}
+let typing;
+$("#user-id").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const [name, id] = view();
+    if (name !== "user" || id !== "") return;
+    // The answer to an earlier beginning must not come after this one's.
+    leaving.abort();
+    leaving = new AbortController();
+    void showUsers($("#user-id").value.trim());
+  }, TYPING_PAUSE_MS);
+});
 $("[data-action=reload]").addEventListener("click", async () => {
   await show();
   say("Figures are up to date.");

@@ -91,6 +91,8 @@ fn body(found: &Analytics, from: &Day, until: &Day, zone: &TimeZone) -> Value {
             "week": found.active_users.week,
             "month": found.active_users.month,
         },
+        "weeks": periods("week", &found.weeks, from, until, |day| day.week_start().to_string()),
+        "months": periods("month", &found.months, from, until, |day| day.month().to_owned()),
         "byModel": named("model", &found.by_model),
         "byPlan": named("plan", &found.by_plan),
         "refusedByReason": refused.map(|(reason, n)| json!({ "reason": reason, "refused": n })).collect::<Vec<_>>(),
@@ -113,6 +115,32 @@ fn days(found: &Analytics, from: &Day, until: &Day) -> Vec<Value> {
         days.push(Value::Object(figures));
         if day >= *until {
             return days;
+        }
+        day = day.next();
+    }
+}
+
+/// Every week or month that the range touches, oldest first, also quiet ones. `name` gives a day's period.
+fn periods(
+    key: &str,
+    found: &[(String, u64)],
+    from: &Day,
+    until: &Day,
+    name: impl Fn(&Day) -> String,
+) -> Vec<Value> {
+    let known: BTreeMap<&str, u64> = found.iter().map(|(period, users)| (period.as_str(), *users)).collect();
+    let mut periods: Vec<Value> = Vec::new();
+    let mut last = String::new();
+    let mut day = from.clone();
+    loop {
+        let period = name(&day);
+        if period != last {
+            let users = known.get(period.as_str()).copied().unwrap_or(0);
+            periods.push(json!({ key: period, "activeUsers": users }));
+            last = period;
+        }
+        if day >= *until {
+            return periods;
         }
         day = day.next();
     }

@@ -10,6 +10,7 @@ mod operate;
 mod pages;
 mod stream;
 mod usage;
+mod users;
 mod webhooks;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/usage/history", get(usage::history))
         .route("/api/analytics", get(analytics::read))
         .route("/api/audit", get(audit::read))
+        .route("/api/users", get(users::read))
         .route("/api/usage/stream", get(stream::stream))
         .route("/api/explain", get(operate::explain))
         .route("/api/verify", post(operate::verify))

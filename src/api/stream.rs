@@ -111,3 +111,6 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
 fn digest(body: &str) -> String {
     Sha256::digest(body.as_bytes())[..8].iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}"))
 }
+
+#[cfg(test)]
+mod tests;

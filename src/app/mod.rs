@@ -2,6 +2,7 @@
 //! Only this room and `cli` name all others.
 
 mod active;
+mod doors;
 mod notify;
 mod reload;
 mod running;
@@ -15,26 +16,21 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use arc_swap::ArcSwap;
 use http::HeaderName;
 use tokio::sync::watch;
 
-use crate::api::{self, AdminState, ApiState, OpenStreams};
 use crate::auth::{AuthOptions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
-use crate::notify::WebhookSettings;
-use crate::proxy::{self, DoorSettings, Edge, Resolver};
-use crate::store::Outbox;
+use crate::proxy::{self, DoorSettings, Edge};
 use crate::store::journal::{Journal, JournalOptions};
-use crate::store::replica::Reads;
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
-use crate::upstream::{Fleet, UpstreamTable};
+use crate::upstream::UpstreamTable;
 
+use doors::Doors;
 use notify::Notify;
-use reload::Reload;
 use running::Running;
 pub use stop::Stop;
 
@@ -165,76 +161,6 @@ impl App {
         Ok(())
     }
 
-    /// The admin listener, and the proxy for the clients' listener.
-    fn open_doors(
-        self,
-        gate: &Arc<Gate>,
-        doors: Doors,
-        writer: &WriterHandle,
-        (draining, stopping): (&Arc<AtomicBool>, &watch::Receiver<bool>),
-        tasks: &mut Tasks,
-    ) -> Result<(TcpListener, Arc<proxy::Proxy>)> {
-        let Doors { reads, outbox, metrics, webhooks } = doors;
-        let auth = authenticator(&self.settings, &self.clock)?;
-        tasks.spawn(auth.keep_fresh());
-        let auth = Arc::new(ArcSwap::new(auth));
-        let resolver = Arc::new(Resolver::default());
-        tasks.spawn(Arc::clone(&resolver).keep_fresh());
-        let upstreams = Arc::new(ArcSwap::from_pointee(upstreams(&self.settings)));
-        let prices = Arc::new(ArcSwap::from_pointee(self.settings.prices.clone()));
-        let fleet = Arc::<Fleet>::default();
-        tasks.spawn(proxy::keep_checked(Arc::clone(&upstreams), Arc::clone(&fleet)));
-        let edge = Arc::new(ArcSwap::from_pointee(edge(&self.settings)));
-        tasks.spawn(active::keep_active_users(Arc::clone(gate), Arc::clone(&reads), Arc::clone(&metrics)));
-        let admin_state = AdminState {
-            gate: Arc::clone(gate),
-            reads: Arc::clone(&reads),
-            metrics: Arc::clone(&metrics),
-            writer: writer.clone(),
-            draining: Arc::clone(draining),
-        };
-        tasks.spawn(serve_admin(self.admin, api::admin_router(admin_state)));
-        let clock = self.clock.clone();
-        if let Some(path) = self.reload_from {
-            let reload = Reload {
-                path,
-                settings: self.settings,
-                gate: Arc::clone(gate),
-                auth: Arc::clone(&auth),
-                upstreams: Arc::clone(&upstreams),
-                prices: Arc::clone(&prices),
-                edge: Arc::clone(&edge),
-                webhooks,
-                metrics: Arc::clone(&metrics),
-                clock: self.clock,
-            };
-            tasks.spawn(reload.run());
-        }
-        let api = ApiState {
-            gate: Arc::clone(gate),
-            reads,
-            outbox,
-            clock,
-            auth: Arc::clone(&auth),
-            draining: Arc::clone(draining),
-            streams: OpenStreams::default(),
-        };
-        let parts = proxy::Parts {
-            gate: Arc::clone(gate),
-            auth,
-            upstreams,
-            fleet,
-            prices,
-            resolver,
-            metrics,
-            pages: api::router(api),
-            edge,
-            stopping: stopping.clone(),
-            threads: threads(),
-        };
-        Ok((self.clients, proxy::build(parts)))
-    }
-
     fn start_writer(
         &self,
         gate: &Arc<Gate>,
@@ -248,14 +174,6 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         (handle, stop, tokio::spawn(writer.run(stopped)))
     }
-}
-
-/// What the doors show beside the gate.
-struct Doors {
-    reads: Arc<Reads>,
-    outbox: Arc<dyn Outbox>,
-    metrics: Arc<Metrics>,
-    webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
 }
 
 /// Tasks that end with the gateway.
@@ -399,14 +317,4 @@ fn make_data_dir(path: &Path) -> Result<()> {
         let hint = "choose a folder that this user may write, or make it: `mkdir -p` and `chown`";
         anyhow!("cannot use the data folder `{}` (`storage.data_dir`): {error}\nhint: {hint}", path.display())
     })
-}
-
-async fn serve_admin(listener: TcpListener, router: axum::Router) {
-    let served = async {
-        listener.set_nonblocking(true)?;
-        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
-    };
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the admin listener stopped");
-    }
 }

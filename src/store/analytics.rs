@@ -36,6 +36,13 @@ impl Day {
         &self.0[..MONTH_BYTES]
     }
 
+    /// The Monday on or before it.
+    #[must_use]
+    pub fn week_start(&self) -> Self {
+        let past_monday = self.date().weekday().to_monday_zero_offset();
+        self.earlier(past_monday.unsigned_abs().into())
+    }
+
     /// The first day of its month.
     fn month_start(&self) -> Self {
         Self(format!("{}-01", self.month()))
@@ -156,6 +163,37 @@ pub struct Analytics {
     pub top_teams: Vec<NamedSums>,
     /// Users.
     pub active_users: ActiveUsers,
+    /// Signed-in users of each week that the range touches, by its Monday, oldest first; quiet weeks are left out.
+    pub weeks: Vec<(String, u64)>,
+    /// The same by month, as `2026-11`.
+    pub months: Vec<(String, u64)>,
+}
+
+/// A user who was ever charged a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownUser {
+    /// The id.
+    pub user: String,
+    /// The day of the newest charged message.
+    pub last_day: String,
+}
+
+/// The Monday of the week of a row's day; a day of the year 0 stands for itself, because PostgreSQL has no such year.
+pub(super) fn week_of(day: &str) -> String {
+    Day::parse(day).filter(|_| day >= "0001").map_or_else(|| day.to_owned(), |day| day.week_start().0)
+}
+
+/// The first text after all that begin with `prefix`, in the order of code points; `None`: there is none.
+pub(super) fn prefix_end(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // the range of `char` leaves out the surrogates
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
 }
 
 /// How many users and teams are named: a screen full.

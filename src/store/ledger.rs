@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::analytics::{Analytics, Day, RefusalTotal};
+use super::analytics::{Analytics, Day, KnownUser, RefusalTotal};
 use super::audit::{AuditRecord, clean};
 use super::counters::DomainTotals;
 use super::entry::Entry;
@@ -46,6 +46,10 @@ pub trait Ledger: Send + Sync {
 
     /// What happened in the days `from..=to`, from the roll-ups: it never reads `message_logs`.
     async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError>;
+
+    /// Users who were ever charged a message and whose id begins with `prefix`: after the id `after`, in the order of code
+    /// points, at most `max`.
+    async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError>;
 
     /// Notes what one run of a gateway has refused since its start: totals, so repeating them changes nothing, and an older
     /// one never lowers a newer one.

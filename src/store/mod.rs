@@ -25,7 +25,7 @@ mod row;
 pub mod sqlite;
 pub mod writer;
 
-pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, NamedSums, RefusalTotal, UsageSums};
+pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, KnownUser, NamedSums, RefusalTotal, UsageSums};
 pub use counters::{
     Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, MessageKey, Refused, Reserve,
     Reserved, Settled, Snapshot,

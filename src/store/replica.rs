@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Analytics, Day, Ledger, MonthUsage, StoreError};
+use super::{Analytics, Day, KnownUser, Ledger, MonthUsage, StoreError};
 
 /// The ledger and its copy, for reading.
 pub struct Reads {
@@ -31,6 +31,20 @@ impl Reads {
             }
         }
         self.primary.analytics(from, to).await
+    }
+
+    /// As [`Ledger::users`].
+    ///
+    /// # Errors
+    /// The ledger's, if its copy did not answer either.
+    pub async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError> {
+        if let Some(replica) = &self.replica {
+            match replica.users(prefix, after, max).await {
+                Ok(users) => return Ok(users),
+                Err(error) => self.failed(&error),
+            }
+        }
+        self.primary.users(prefix, after, max).await
     }
 
     /// As [`Ledger::history`].

@@ -406,7 +406,7 @@ test("a hidden page holds no connection; seen again, it resumes", async ({ page,
 });
 
 test("the plain example on another origin: embeds the gateway's module, renews its token, follows live", async ({ browser, fake }) => {
-  const folder = join(process.env.DASHBOARD_DIR, "examples/plain");
+  const folder = join(process.env.ROOT_DIR, "dashboard/examples/plain");
   const host = createServer((request, answer) => {
     const isScript = request.url === "/chat.js";
     const text = readFileSync(join(folder, isScript ? "chat.js" : "index.html"), "utf8").replaceAll("http://127.0.0.1:8080", fake.origin);

@@ -8,7 +8,7 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The files under test; `run` copies this one elsewhere and names them. */
-const DASHBOARD = process.env.DASHBOARD_DIR ?? join(dirname(fileURLToPath(import.meta.url)), "../../dashboard");
+const DASHBOARD = join(process.env.ROOT_DIR ?? join(dirname(fileURLToPath(import.meta.url)), "../.."), "dashboard");
 
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
@@ -52,7 +52,10 @@ export function analytics(days, until = NOW.slice(0, 10)) {
   });
   const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
   const part = (model, share) => ({ model, messages: Math.round(sum("messages") * share), inputTokens: Math.round(sum("inputTokens") * share), outputTokens: Math.round(sum("outputTokens") * share), costUsd: sum("costUsd") * share });
+  const active = (key, name) => [...new Set(rows.map((row) => name(row.date)))].map((period, index) => ({ [key]: period, activeUsers: 60 + (index * 17) % 37 }));
+  const monday = (date) => new Date(Date.parse(date) - ((new Date(date).getUTCDay() + 6) % 7) * 86_400_000).toISOString().slice(0, 10);
   return {
+    timezone: "UTC", weeks: active("week", monday), months: active("month", (date) => date.slice(0, 7)),
     days: rows, totals: { messages: sum("messages"), premiumMessages: sum("premiumMessages"), activeUsers: 97, refused: sum("refused"), inputTokens: sum("inputTokens"), outputTokens: sum("outputTokens"), costUsd: sum("costUsd") },
     byModel: [part("gemini-2.0-flash", 0.55), part("gpt-4o-mini", 0.25), part("claude-sonnet-4", 0.2)],
     byPlan: [{ plan: "free", messages: 1200, inputTokens: 9e5, outputTokens: 3e5, costUsd: 4.2 }, { plan: "pro", messages: 1700, inputTokens: 1.4e6, outputTokens: 5e5, costUsd: 8.1 }],
@@ -75,6 +78,8 @@ export class Fake {
   /** token → { usage, admin, stream: "on" | status, status, history } */
   users = new Map();
   audit = [{ at: "2026-11-17T09:12:00Z", actor: "root@example.com", action: "usage.reset", subject: "anna@example.com", reason: "Paid for more" }];
+  /** Users, in the order of their ids. */
+  names = ["<img src=x onerror=alert(1)>", "anna@example.com", ...Array.from({ length: 60 }, (_, index) => `user-${100 + index}`)];
   /** path → status: what this gateway does not have, or fails at. */
   broken = new Map();
   extra = new Map();
@@ -176,7 +181,7 @@ export class Fake {
     if (status === 0) return answer.destroy();
     if (status) return fail(status, "broken", status === 404 ? "There is no such page on this gateway." : "The ledger did not answer.");
     const asked = url.searchParams.get("userId");
-    const needsAdmin = asked !== null || ["/api/analytics", "/api/explain", "/api/audit"].includes(url.pathname);
+    const needsAdmin = asked !== null || ["/api/analytics", "/api/explain", "/api/audit", "/api/users"].includes(url.pathname);
     if (needsAdmin && !user.admin) return fail(403, "forbidden", "Only an administrator may do this.");
     const of = asked === null ? user : { ...user, usage: { ...user.usage, userId: asked } };
     switch (`${request.method} ${url.pathname}`) {
@@ -185,12 +190,20 @@ export class Fake {
       case "GET /api/usage/stream": return this.#stream(token, user, request, answer, fail);
       case "GET /api/analytics": return send(200, analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined));
       case "GET /api/explain": return send(200, explanation(of.usage, url.searchParams.get("model")));
+      case "GET /api/users": return send(200, this.#users(url.searchParams));
       case "GET /api/audit": return send(200, { items: this.audit.filter((row) => !url.searchParams.get("actor") || row.actor === url.searchParams.get("actor")), next: null });
       case "DELETE /api/usage":
         this.audit.unshift({ at: NOW, actor: user.usage.userId, action: "usage.reset", subject: asked, reason: JSON.parse(body).reason });
         return send(200, { userId: asked, resetAt: NOW, usage: of.usage });
       default: return fail(404, "not_found", "There is no such page on this gateway.");
     }
+  }
+
+  #users(query) {
+    const PAGE = 50;
+    const found = this.names.filter((name) => name.startsWith(query.get("prefix") ?? "") && name > (query.get("cursor") ?? ""));
+    const items = found.slice(0, PAGE).map((userId) => ({ userId, lastDay: NOW.slice(0, 10) }));
+    return { items, next: found.length > PAGE ? items.at(-1).userId : null };
   }
 
   #stream(token, user, request, answer, fail) {

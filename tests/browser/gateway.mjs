@@ -4,7 +4,9 @@
 import { createHmac, randomUUID } from "node:crypto";
 import { axe, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
 
-const GATEWAY = new URL(process.env.TOLLGATE_URL).origin;
+export const GATEWAY = new URL(process.env.TOLLGATE_URL).origin;
+/** Another gateway on the same stores. */
+const OTHER = new URL(process.env.TOLLGATE_URL_2 ?? process.env.TOLLGATE_URL).origin;
 const SECRET = process.env.TOLLGATE_SECRET;
 const MODEL = process.env.TOLLGATE_MODEL ?? "gpt-4o-mini";
 /** The gateway has a clock of its own. */
@@ -17,9 +19,14 @@ function token(user, claims = {}) {
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }
 
-async function send(key, count = 1) {
+export function newUser(name = "browser") {
+  const id = `${name}-${randomUUID()}`;
+  return { id, token: token(id) };
+}
+
+export async function send(key, count = 1, gateway = GATEWAY) {
   for (let sent = 0; sent < count; sent += 1) {
-    const answer = await fetch(`${GATEWAY}/v1/chat/completions`, {
+    const answer = await fetch(`${gateway}/v1/chat/completions`, {
       method: "POST", headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
       body: JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }),
     });
@@ -49,6 +56,29 @@ test("gateway: a message moves the bar without a reload; 74, 76 and 91 % have th
   await noSidewaysScroll(page, "gateway at 320 px");
 }, real);
 
+test("gateway: a message through one gateway moves the bar in a window on the other, without a reload", async ({ page }) => {
+  const user = newUser();
+  await page.goto(`${OTHER}/dashboard#token=${user.token}`);
+  await until(async () => (await page.locator("usage-dashboard .value").count()) > 0 && (await shown(page)) === "0 of 100", "0 of 100");
+  await until(async () => (await page.locator("usage-dashboard .live").textContent()) === "Live", "live");
+  const took = [];
+  for (let used = 1; used <= 5; used += 1) {
+    // The page itself says when the figure has changed: no look from outside is in the time.
+    const moved = page.evaluate((text) => new Promise((done) => {
+      const root = document.querySelector("usage-dashboard").shadowRoot;
+      const look = () => root.querySelector(".value")?.textContent === text && (watch.disconnect(), done(Date.now()));
+      const watch = new MutationObserver(look);
+      watch.observe(root, { childList: true, characterData: true, subtree: true });
+      look();
+    }), `${used} of 100`);
+    await send(user.token);
+    const answered = Date.now();
+    took.push((await moved) - answered);
+  }
+  check(await page.evaluate(() => performance.getEntriesByType("navigation").length === 1), "no reload");
+  console.log(`# from the answer's end at one gateway to the bar at the other: ${took.join(", ")} ms`);
+}, { ...real, origin: OTHER });
+
 test("gateway: a hostile user id is text", async ({ page }) => {
   const evil = `<img src=x onerror=alert(1)> ${randomUUID()}`;
   await page.goto(`${GATEWAY}/dashboard#token=${token(evil)}`);
@@ -74,8 +104,14 @@ test("gateway: an administrator sees the user, resets with a reason, and finds i
   await page.goto(`${GATEWAY}/admin#token=${token(`root-${randomUUID()}`, { role: "admin" })}`);
   await page.locator("nav").waitFor();
   await page.getByRole("link", { name: "Users" }).click();
-  await page.getByLabel("User id").fill(user);
-  await page.getByRole("button", { name: "Show user" }).click();
+  // the list shows it as soon as the ledger has the row
+  await until(async () => {
+    await page.getByLabel("User id").fill(user.slice(0, -1));
+    await page.getByLabel("User id").fill(user);
+    return page.getByRole("link", { name: user, exact: true }).waitFor({ timeout: 1_000 }).then(() => true, () => false);
+  }, "the user is found");
+  await axe(page, "gateway /admin#user, list");
+  await page.getByRole("link", { name: user, exact: true }).click();
   await until(async () => (await page.locator("usage-dashboard .value").count()) > 0 && (await shown(page)) === "3 of 100", "3 of 100");
   await page.getByRole("button", { name: "Reset usage…" }).click();
   await page.getByLabel("Reason").fill("Browser test");

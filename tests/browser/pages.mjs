@@ -126,7 +126,7 @@ test("/admin: figures, charts with values on hover and by keys, table", async ({
   equal(await card.locator("tbody tr").count(), 7, "rows");
   check(!(await plot.isVisible()), "the chart makes room");
   await axe(page, "/admin, table");
-  await page.getByLabel("Range").selectOption("365");
+  await page.getByRole("button", { name: "365 days" }).click();
   await until(async () => (await chartCard(page, "Messages per day").locator("rect.mark").count()) > 600, "a year's bars");
   await axe(page, "/admin, a year");
 });
@@ -156,14 +156,48 @@ test("/admin: CSV, with formulas made harmless", async ({ page, fake }) => {
 
 test("/admin: who used up the budget yesterday, in two clicks", async ({ page, fake }) => {
   await openAdmin(page, fake);
-  await page.getByLabel("Range").selectOption("yesterday");
+  await page.evaluate(() => {
+    window.clicks = 0;
+    document.addEventListener("click", () => { window.clicks += 1; }, true);
+  });
+  await page.getByRole("button", { name: "Yesterday" }).click();
   await until(() => fake.requests.some((one) => one.url === "/api/analytics?days=1&until=2026-11-17"), "yesterday is asked for");
   await page.getByRole("link", { name: "anna@example.com" }).click();
   await ready(page);
   equal(await page.locator("usage-dashboard [part=user]").textContent(), "User: anna@example.com", "user");
+  equal(await page.evaluate(() => window.clicks), 2, "clicks");
   fake.broken.set("/api/analytics", 400);
   await page.getByRole("link", { name: "Overview" }).click();
   await page.getByText("cannot show a range that ends before today").waitFor();
+});
+
+test("/admin: users are searched by how their id begins, page by page", async ({ page, fake }) => {
+  await openAdmin(page, fake, "user");
+  const rows = page.locator("[data-place=user] tbody tr");
+  await until(async () => (await rows.count()) === 50, "a page of users");
+  await axe(page, "/admin#user, list");
+  await page.getByRole("button", { name: "Show more" }).click();
+  await until(async () => (await rows.count()) === 62, "the rest");
+  equal(await page.getByRole("button", { name: "Show more" }).count(), 0, "more");
+  await page.getByLabel("User id").pressSequentially("user-15");
+  await until(async () => (await rows.count()) === 10, "ten begin so");
+  await page.getByLabel("User id").fill("nobody");
+  await page.getByText("No user id begins with this.").waitFor();
+  await page.emulateMedia({ colorScheme: "dark" });
+  await axe(page, "/admin#user, nothing found, dark");
+  await page.getByLabel("User id").fill("anna");
+  await page.getByRole("link", { name: "anna@example.com" }).click();
+  await ready(page);
+});
+
+test("/admin: active users by week and month", async ({ page, fake }) => {
+  await openAdmin(page, fake);
+  await page.getByRole("button", { name: "90 days" }).click();
+  for (const [title, head, rows] of [["Active users per week", "Week of", 14], ["Active users per month", "Month", 4]]) {
+    await page.getByRole("button", { name: `Table: ${title}` }).click();
+    await until(async () => (await chartCard(page, title).locator("tbody tr").count()) === rows, `${rows} rows of ${title}`);
+    equal((await chartCard(page, title).locator("thead th").allTextContents()), [head, "Users"], title);
+  }
 });
 
 test("/admin: one user: limits, explain, reset with a reason, audit", async ({ page, fake }) => {
@@ -208,7 +242,7 @@ test("/admin: Escape closes the reset dialog and changes nothing", async ({ page
 });
 
 test("/admin: what a gateway does not have, refuses or fails at is said", async ({ page, fake }) => {
-  for (const [path, view] of [["/api/analytics", "overview"], ["/api/audit", "audit"], ["/api/analytics", "user"]]) {
+  for (const [path, view] of [["/api/analytics", "overview"], ["/api/audit", "audit"], ["/api/users", "user"]]) {
     for (const [status, text] of [[404, "This gateway does not offer"], [500, "The ledger did not answer."]]) {
       fake.broken.set(path, status);
       await page.goto("about:blank");

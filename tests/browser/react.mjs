@@ -8,12 +8,12 @@ import { limit, usage } from "./fake.mjs";
 import { axe, check, equal, test, until } from "./harness.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const DASHBOARD = process.env.DASHBOARD_DIR;
+const DASHBOARD = join(process.env.ROOT_DIR, "dashboard");
 const TOKEN = "secret-token-of-user-123";
 const at = (used) => usage([limit("messages", 100, used)]);
 
 /** The example with the packed package beside it, as `npm install` would leave it. */
-function example(name) {
+export function example(name) {
   const app = join(HERE, name);
   cpSync(join(DASHBOARD, "examples/react"), app, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
   const target = join(app, "node_modules/@tollgate/usage-dashboard");
@@ -23,9 +23,9 @@ function example(name) {
   return app;
 }
 
-async function build(app, alias) {
+export async function build(app, alias, define = {}) {
   const { build: viteBuild } = await import("vite");
-  await viteBuild({ root: app, base: "./", logLevel: "error", resolve: { alias } });
+  await viteBuild({ root: app, base: "./", logLevel: "error", resolve: { alias }, define });
 }
 
 test("the package packs what it exports; the example type-checks", async () => {

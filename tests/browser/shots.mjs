@@ -45,7 +45,7 @@ test("screenshot: spent", async ({ page, fake }) => {
 test("screenshot: admin", async ({ page, fake }) => {
   await page.setViewportSize({ width: 1280, height: 900 });
   await openAdmin(page, fake);
-  await page.getByLabel("Range").selectOption("30");
+  await page.getByRole("button", { name: "30 days" }).click();
   await page.getByText("Oct").first().waitFor();
   await shot(page, "admin-overview", { fullPage: true });
 });

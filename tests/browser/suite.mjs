@@ -8,6 +8,7 @@ import { secrets as pageSecrets } from "./pages.mjs";
 import "./react.mjs";
 import "./shots.mjs";
 if (process.env.TOLLGATE_URL) await import("./gateway.mjs");
+if (process.env.TOLLGATE_URL && process.env.CHAT_PORT) await import("./embed.mjs");
 
 const only = process.argv[2] === "--only" ? process.argv[3] : "";
 /** A case that hangs is a failure, not a hung run. */
@@ -26,7 +27,7 @@ async function run({ name, run: body, origin, options }, browser, fake) {
     console.log(`ok ${name}`);
     return true;
   } catch (error) {
-    const where = error.stack?.split("\n").find((line) => /(component|pages|react|shots|gateway)\.mjs/.test(line))?.trim() ?? "";
+    const where = error.stack?.split("\n").find((line) => /(component|pages|react|shots|gateway|embed)\.mjs/.test(line))?.trim() ?? "";
     console.log(`FAIL ${name}: ${error.message.replaceAll("\n", " ")} ${where}${opened.faults.length > 0 ? ` | faults: ${opened.faults.join(" | ")}` : ""}`);
     return false;
   } finally {

@@ -58,6 +58,21 @@ async fn analytics_show_what_was_sent_and_what_was_refused() {
     }
     assert_eq!(days[0]["messages"], 0, "a quiet day is there too");
     assert_eq!(body["activeUsers"], json!({ "day": 2, "week": 2, "month": 2 }));
+    for (list, period, length) in [("weeks", "week", 10), ("months", "month", 7)] {
+        let last = body[list].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (last["activeUsers"].as_u64(), last[period].as_str().unwrap().len()),
+            (Some(2), length),
+            "{last}"
+        );
+    }
+    let (status, page) = get(&rig, "/api/users?prefix=al&limit=1", &admin).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(page, json!({ "items": [{ "userId": "alice", "lastDay": body["until"] }], "next": null }));
+    let (_, page) = get(&rig, "/api/users?limit=1", &admin).await;
+    assert_eq!((&page["items"][0]["userId"], &page["next"]), (&json!("alice"), &json!("alice")));
+    let (_, page) = get(&rig, "/api/users?limit=1&cursor=alice", &admin).await;
+    assert_eq!((&page["items"][0]["userId"], &page["next"]), (&json!("bob"), &Value::Null));
     let share = |list: &str, name: &str| -> Vec<(String, u64)> {
         let items = body[list].as_array().unwrap().iter();
         items
@@ -80,7 +95,7 @@ async fn analytics_show_what_was_sent_and_what_was_refused() {
 async fn analytics_and_the_audit_log_are_for_administrators() {
     let rig = Rig::start().await;
     let (alice, admin) = (rig.token("alice"), rig.admin_token());
-    for path in ["/api/analytics", "/api/audit"] {
+    for path in ["/api/analytics", "/api/audit", "/api/users"] {
         assert_eq!(get(&rig, path, &alice).await.0, StatusCode::FORBIDDEN);
         let url = format!("{}{path}", rig.gateway().url);
         assert_eq!(rig.http.get(url).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
@@ -92,6 +107,7 @@ async fn analytics_and_the_audit_log_are_for_administrators() {
         "audit?since=now",
         "audit?cursor=x",
         "audit?limit=0",
+        "users?limit=501",
     ] {
         let (status, body) = get(&rig, &format!("/api/{bad}"), &admin).await;
         assert_eq!(

@@ -36,7 +36,7 @@ async fn real_client_sdks_call_stream_and_are_refused_as_they_should() {
 }
 
 /// Where downloads are kept between runs.
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     std::env::var_os("TOLLGATE_CACHE").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").expect("`HOME` is not set")).join(".cache/tollgate"),
         PathBuf::from,

@@ -90,6 +90,7 @@ macro_rules! ledger_suite {
             // analytics
             random_histories_keep_the_roll_ups,
             analytics_count_what_was_charged,
+            users_are_found_by_how_they_begin,
             a_row_without_a_day_counts_on_its_utc_day,
             refusals_add_up_by_gateway,
             an_upgrade_rolls_up_what_stands,

@@ -1,5 +1,6 @@
 //! Analytics: roll-ups equal SQL over `message_logs` to the unit, whatever is repeated, split or reordered.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::collection::vec;
@@ -34,10 +35,32 @@ pub(crate) async fn assert_rolled_up(bench: &impl Bench) {
         );
         assert_eq!(sorted(bench, &rolled).await, sorted(bench, &folded).await, "{table}");
     }
-    let rolled = "SELECT day, active_users FROM usage_day_actives";
-    let folded = "SELECT day, count(DISTINCT user_id) FROM message_logs
-        WHERE messages > 0 AND user_id IS NOT NULL GROUP BY day";
-    assert_eq!(sorted(bench, rolled).await, sorted(bench, folded).await, "usage_day_actives");
+    for (period, of_row) in [("day", "day"), ("month", "substr(day, 1, 7)")] {
+        let rolled = format!("SELECT {period}, active_users FROM usage_{period}_actives");
+        let folded = format!(
+            "SELECT {of_row}, count(DISTINCT user_id) FROM message_logs
+             WHERE messages > 0 AND user_id IS NOT NULL GROUP BY {of_row}"
+        );
+        assert_eq!(sorted(bench, &rolled).await, sorted(bench, &folded).await, "usage_{period}_actives");
+    }
+    // the two databases spell a week unlike each other: it is folded here
+    let charged = "FROM message_logs WHERE messages > 0 AND user_id IS NOT NULL";
+    let mut weeks = BTreeMap::<String, BTreeSet<String>>::new();
+    for row in bench.rows(&format!("SELECT DISTINCT day, user_id {charged}")).await {
+        let monday = if row[0].as_str() < "0001" {
+            row[0].clone()
+        } else {
+            Day::parse(&row[0]).unwrap().week_start().to_string()
+        };
+        weeks.entry(monday).or_default().insert(row[1].clone());
+    }
+    let folded: Vec<_> = weeks.into_iter().map(|(week, users)| vec![week, users.len().to_string()]).collect();
+    assert_eq!(sorted(bench, "SELECT week, active_users FROM usage_week_actives").await, folded);
+    let folded = format!("SELECT user_id, max(day) {charged} GROUP BY user_id");
+    assert_eq!(
+        sorted(bench, "SELECT user_id, last_day FROM usage_users").await,
+        sorted(bench, &folded).await
+    );
 }
 
 async fn sorted(bench: &impl Bench, sql: &str) -> Vec<Vec<String>> {
@@ -191,8 +214,39 @@ pub(crate) async fn analytics_count_what_was_charged(bench: &impl Bench) {
     assert_eq!(found.top_teams[0].sums.messages, 1);
     let both = bench.ledger().analytics(&day, &day.next()).await.unwrap();
     assert_eq!(both.active_users, ActiveUsers { day: 1, week: 2, month: 2, range: 2 });
+    // the 15th is a Sunday: ada's week ends with it
+    assert_eq!(both.weeks, [("2026-11-09".to_owned(), 1), ("2026-11-16".to_owned(), 1)]);
+    assert_eq!(both.months, [("2026-11".to_owned(), 2)]);
     let none = bench.ledger().analytics(&day.earlier(9), &day.earlier(8)).await.unwrap();
     assert_eq!((none.days.len(), none.active_users.range), (0, 0));
+}
+
+/// A search finds the ids that begin so, page by page, and no others.
+pub(crate) async fn users_are_found_by_how_they_begin(bench: &impl Bench) {
+    let users = ["ada", "adam", "ad%", "b", "\u{d7ff}x", "\u{d7ff}y", "\u{10ffff}z"];
+    let batch: Vec<_> = users.iter().map(|user| entry(user)).chain([uncharged("adrian")]).collect();
+    bench.ledger().ingest(&batch).await.unwrap();
+    let later = Entry { day: "2026-11-16".to_owned(), ..entry("ada") };
+    bench.ledger().ingest(&[later]).await.unwrap();
+    bench.ledger().ingest(&[entry("ada")]).await.unwrap();
+    for (prefix, after, max, wanted) in [
+        ("ad", "", 10, &["ad%", "ada", "adam"][..]),
+        ("ad", "", 2, &["ad%", "ada"]),
+        ("ad", "ada", 2, &["adam"]),
+        ("ad%", "", 10, &["ad%"]),
+        ("\u{d7ff}", "", 10, &["\u{d7ff}x", "\u{d7ff}y"]),
+        ("\u{10ffff}", "", 10, &["\u{10ffff}z"]),
+        ("c", "", 10, &[]),
+        ("", "adam", 2, &["b", "\u{d7ff}x"]),
+    ] {
+        let found = bench.ledger().users(prefix, after, max).await.unwrap();
+        assert_eq!(
+            found.iter().map(|user| user.user.as_str()).collect::<Vec<_>>(),
+            wanted,
+            "{prefix} {after}"
+        );
+    }
+    assert_eq!(bench.ledger().users("ada", "", 1).await.unwrap()[0].last_day, "2026-11-16");
 }
 
 /// A record of a version that wrote no day counts on its day in UTC.
@@ -224,8 +278,9 @@ pub(crate) async fn an_upgrade_rolls_up_what_stands(bench: &impl Bench) {
     let batch = [entry("ada"), premium, Entry { user: None, ..entry("addr") }, uncharged("ben")];
     bench.ledger().ingest(&batch).await.unwrap();
     let older = "DROP TABLE usage_days; DROP TABLE usage_day_users; DROP TABLE usage_month_users;
-        DROP TABLE usage_day_teams; DROP TABLE usage_day_actives; DROP TABLE usage_refusals; DROP TABLE webhook_outbox;
-        ALTER TABLE message_logs DROP COLUMN day; ALTER TABLE message_logs DROP COLUMN attempt;
+        DROP TABLE usage_day_teams; DROP TABLE usage_day_actives; DROP TABLE usage_week_users;
+        DROP TABLE usage_week_actives; DROP TABLE usage_month_actives; DROP TABLE usage_users; DROP TABLE usage_refusals;
+        DROP TABLE webhook_outbox; ALTER TABLE message_logs DROP COLUMN day; ALTER TABLE message_logs DROP COLUMN attempt;
         ALTER TABLE message_logs DROP COLUMN message_hash; DELETE FROM refinery_schema_history WHERE version > 1;";
     bench.execute(older).await.unwrap();
     bench.ledger().migrate().await.unwrap();

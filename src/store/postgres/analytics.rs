@@ -8,7 +8,8 @@ use tokio_postgres::types::ToSql;
 use super::error::Failure;
 use super::read;
 use crate::store::analytics::{
-    ActiveUsers, Analytics, Day, DayUsage, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums, WEEK_DAYS,
+    ActiveUsers, Analytics, Day, DayUsage, KnownUser, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums,
+    WEEK_DAYS, prefix_end,
 };
 use crate::store::audit::AuditRecord;
 use crate::store::ledger::AuditFilter;
@@ -54,9 +55,21 @@ pub(super) async fn analytics(client: &mut Object, from: &Day, to: &Day) -> Resu
         month: active_since(&snapshot, &to.earlier(MONTH_DAYS - 1), to).await?,
         range: count(active_in_range)?,
     };
+    let weeks = actives(&snapshot, "week", from.week_start().as_str(), to.as_str()).await?;
+    let months = actives(&snapshot, "month", from.month(), to.month()).await?;
     snapshot.commit().await?;
     let top_users = named(&users)?;
-    Ok(Analytics { days, by_model, by_plan, refused_by_reason, top_users, top_teams, active_users })
+    Ok(Analytics {
+        days,
+        by_model,
+        by_plan,
+        refused_by_reason,
+        top_users,
+        top_teams,
+        active_users,
+        weeks,
+        months,
+    })
 }
 
 async fn rows(
@@ -83,7 +96,7 @@ fn rank(max: Option<u32>) -> String {
 }
 
 /// The three kinds of figures of a day, whichever of them it has.
-fn days() -> String {
+pub(super) fn days() -> String {
     format!(
         "SELECT day, active_users, refused, {}
          FROM (SELECT day, {} FROM usage_days WHERE day BETWEEN $1 AND $2 GROUP BY day) AS used
@@ -136,6 +149,38 @@ async fn active_since(snapshot: &Transaction<'_>, from: &Day, to: &Day) -> Resul
     let statement = "SELECT count(DISTINCT user_id) FROM usage_day_users WHERE day BETWEEN $1 AND $2";
     let statement = snapshot.prepare_cached(statement).await?;
     Ok(count(snapshot.query_one(&statement, &[&from.as_str(), &to.as_str()]).await?.try_get(0)?)?)
+}
+
+/// Active users by week or month, `from..=to`.
+async fn actives(
+    snapshot: &Transaction<'_>,
+    period: &str,
+    from: &str,
+    to: &str,
+) -> Result<Vec<(String, u64)>, Failure> {
+    let statement = format!(
+        "SELECT {period}, active_users FROM usage_{period}_actives WHERE {period} BETWEEN $1 AND $2 ORDER BY 1"
+    );
+    let found = rows(snapshot, &statement, &[&from, &to]).await?;
+    found.iter().map(|row| Ok((row.try_get(0)?, count(row.try_get(1)?)?))).collect()
+}
+
+/// Users whose id begins with `prefix`, after `after`, in the order of their ids.
+pub(super) async fn users(
+    client: &Object,
+    prefix: &str,
+    after: &str,
+    max: u32,
+) -> Result<Vec<KnownUser>, Failure> {
+    let statement = client
+        .prepare_cached(
+            "SELECT user_id, last_day FROM usage_users
+             WHERE user_id >= $1 AND ($2::text IS NULL OR user_id < $2) AND user_id > $3 ORDER BY user_id LIMIT $4",
+        )
+        .await?;
+    let end = prefix_end(prefix);
+    let rows = client.query(&statement, &[&prefix, &end, &after, &i64::from(max)]).await?;
+    rows.iter().map(|row| Ok(KnownUser { user: row.try_get(0)?, last_day: row.try_get(1)? })).collect()
 }
 
 /// A page of the audit log, newest first.

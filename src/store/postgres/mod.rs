@@ -32,7 +32,7 @@ use self::ingest::Timeline;
 use self::partitions::Partitions;
 use self::pool::{Connections, Limit};
 use super::StoreError;
-use super::analytics::{Analytics, Day, RefusalTotal};
+use super::analytics::{Analytics, Day, KnownUser, RefusalTotal};
 use super::audit::AuditRecord;
 use super::counters::DomainTotals;
 use super::entry::Entry;
@@ -174,6 +174,13 @@ impl Ledger for PostgresLedger {
     async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
         self.run("analytics", Limit::Statement, async |client| analytics::analytics(client, from, to).await)
             .await
+    }
+
+    async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError> {
+        self.run("users", Limit::Statement, async |client| {
+            analytics::users(client, &row::key(prefix), &row::key(after), max).await
+        })
+        .await
     }
 
     async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {

@@ -16,21 +16,45 @@ pub(super) const RETURNED: &str = "day, model_dispatched, plan, user_id, team_id
 pub(super) fn parts() -> String {
     let by_day = upsert(BY_DAY, "day, model_dispatched, plan", "", "");
     let by_user = upsert(BY_DAY_USER, "day, user_id", "WHERE user_id IS NOT NULL", FRESH);
-    let by_month = upsert(BY_MONTH_USER, "left(day, 7), user_id", "WHERE user_id IS NOT NULL", "");
+    let by_month = upsert(BY_MONTH_USER, "left(day, 7), user_id", "WHERE user_id IS NOT NULL", FRESH_MONTH);
     let by_team = upsert(BY_DAY_TEAM, "day, team_id", "WHERE team_id IS NOT NULL", "");
     format!(
         "charged AS (SELECT * FROM inserted WHERE messages > 0),
         by_day AS ({by_day}), by_user AS ({by_user}), by_month AS ({by_month}), by_team AS ({by_team}),
-        actives AS (
-            INSERT INTO usage_day_actives AS stored (day, active_users)
-            SELECT day, count(*) FROM by_user WHERE fresh GROUP BY day ORDER BY day
-            ON CONFLICT (day) DO UPDATE SET active_users = stored.active_users + excluded.active_users
-        )"
+        by_week AS (
+            INSERT INTO usage_week_users (week, user_id)
+            SELECT DISTINCT {WEEK}, user_id FROM charged WHERE user_id IS NOT NULL ORDER BY 1, 2
+            ON CONFLICT (week, user_id) DO NOTHING RETURNING week, true AS fresh
+        ),
+        users AS (
+            INSERT INTO usage_users AS stored (user_id, last_day)
+            SELECT user_id, max(day) FROM charged WHERE user_id IS NOT NULL GROUP BY user_id ORDER BY user_id
+            ON CONFLICT (user_id) DO UPDATE SET last_day = excluded.last_day WHERE stored.last_day < excluded.last_day
+        ),
+        day_actives AS ({}), week_actives AS ({}), month_actives AS ({})",
+        actives("day", "by_user"),
+        actives("week", "by_week"),
+        actives("month", "by_month"),
+    )
+}
+
+/// The Monday of a row's week. PostgreSQL's calendar has no year 0, which four digits can name.
+const WEEK: &str =
+    "CASE WHEN day < '0001' THEN day ELSE to_char(date_trunc('week', day::timestamp), 'YYYY-MM-DD') END";
+
+/// Counts the users that are new in a period.
+fn actives(period: &str, users: &str) -> String {
+    format!(
+        "INSERT INTO usage_{period}_actives AS stored ({period}, active_users)
+        SELECT {period}, count(*) FROM {users} WHERE fresh GROUP BY {period} ORDER BY {period}
+        ON CONFLICT ({period}) DO UPDATE SET active_users = stored.active_users + excluded.active_users"
     )
 }
 
 /// No transaction has replaced the row before: it is new.
 const FRESH: &str = "RETURNING day, (stored.xmax = 0) AS fresh";
+/// See [`FRESH`].
+const FRESH_MONTH: &str = "RETURNING month, (stored.xmax = 0) AS fresh";
 
 fn upsert(Rollup { table, keys }: Rollup, by: &str, filter: &str, returning: &str) -> String {
     let folds = SUM_COLUMNS.map(|sum| match sum {

@@ -7,7 +7,8 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::error::Refusal;
 use super::read;
 use crate::store::analytics::{
-    ActiveUsers, Analytics, Day, DayUsage, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums, WEEK_DAYS,
+    ActiveUsers, Analytics, Day, DayUsage, KnownUser, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums,
+    WEEK_DAYS, prefix_end,
 };
 use crate::store::audit::AuditRecord;
 use crate::store::ledger::AuditFilter;
@@ -50,6 +51,8 @@ pub(super) fn analytics(db: &mut Connection, from: &Day, to: &Day) -> Result<Ana
         month: active_since(&snapshot, &to.earlier(MONTH_DAYS - 1), to)?,
         range: active,
     };
+    found.weeks = actives(&snapshot, "week", from.week_start().as_str(), to.as_str())?;
+    found.months = actives(&snapshot, "month", from.month(), to.month())?;
     Ok(found)
 }
 
@@ -147,6 +150,35 @@ fn active_since(snapshot: &Transaction<'_>, from: &Day, to: &Day) -> Result<u64,
     let mut query = snapshot
         .prepare_cached("SELECT count(DISTINCT user_id) FROM usage_day_users WHERE day BETWEEN ?1 AND ?2")?;
     Ok(count(query.query_row(params![from.as_str(), to.as_str()], |row| row.get(0))?)?)
+}
+
+/// Active users by week or month, `from..=to`.
+fn actives(
+    snapshot: &Transaction<'_>,
+    period: &str,
+    from: &str,
+    to: &str,
+) -> Result<Vec<(String, u64)>, Refusal> {
+    let mut query = snapshot.prepare_cached(&format!(
+        "SELECT {period}, active_users FROM usage_{period}_actives WHERE {period} BETWEEN ?1 AND ?2 ORDER BY 1"
+    ))?;
+    let mut rows = query.query(params![from, to])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get(0)?, count(row.get(1)?)?));
+    }
+    Ok(found)
+}
+
+/// Users whose id begins with `prefix`, after `after`, in the order of their ids.
+pub(super) fn users(db: &Connection, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, Refusal> {
+    let mut query = db.prepare_cached(
+        "SELECT user_id, last_day FROM usage_users
+         WHERE user_id >= ?1 AND (?2 IS NULL OR user_id < ?2) AND user_id > ?3 ORDER BY user_id LIMIT ?4",
+    )?;
+    let user = |row: &Row<'_>| Ok(KnownUser { user: row.get(0)?, last_day: row.get(1)? });
+    let users = query.query_map(params![prefix, prefix_end(prefix), after, max], user)?;
+    Ok(users.collect::<Result<_, _>>()?)
 }
 
 /// A page of the audit log, newest first.

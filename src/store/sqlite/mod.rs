@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::error::{Refusal, permanent};
-use super::analytics::{Analytics, Day, RefusalTotal};
+use super::analytics::{Analytics, Day, KnownUser, RefusalTotal};
 use super::audit::AuditRecord;
 use super::counters::DomainTotals;
 use super::entry::Entry;
@@ -146,6 +146,11 @@ impl Ledger for SqliteLedger {
     async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
         let (from, to) = (from.clone(), to.clone());
         self.scan("analytics", move |db| analytics::analytics(db, &from, &to)).await
+    }
+
+    async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError> {
+        let (prefix, after) = (row::key(prefix).into_owned(), row::key(after).into_owned());
+        self.scan("users", move |db| analytics::users(db, &prefix, &after, max)).await
     }
 
     async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {

@@ -1,11 +1,11 @@
 //! Writing the roll-ups, in the transaction that writes their rows, and the totals of refusals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, params};
 
 use super::error::Refusal;
-use crate::store::analytics::RefusalTotal;
+use crate::store::analytics::{RefusalTotal, week_of};
 use crate::store::rollup::{BY_DAY, BY_DAY_TEAM, BY_DAY_USER, BY_MONTH_USER, Rollup, SUM_COLUMNS, Sums};
 use crate::store::row::{Row, number};
 
@@ -19,6 +19,10 @@ pub(super) struct Rollups {
     users: BTreeMap<[String; 2], Sums>,
     months: BTreeMap<[String; 2], Sums>,
     teams: BTreeMap<[String; 2], Sums>,
+    /// Week and user.
+    weeks: BTreeSet<[String; 2]>,
+    /// User and newest day.
+    last_days: BTreeMap<String, String>,
 }
 
 impl Rollups {
@@ -35,6 +39,9 @@ impl Rollups {
             let month = row.day[..MONTH_BYTES].to_owned();
             self.users.entry([day(), text(user)]).or_default().add(&sums);
             self.months.entry([month, text(user)]).or_default().add(&sums);
+            self.weeks.insert([week_of(&row.day), text(user)]);
+            let last = self.last_days.entry(text(user)).or_default();
+            *last = std::mem::take(last).max(day());
         }
         if let Some(team) = &row.team {
             self.teams.entry([day(), text(team)]).or_default().add(&sums);
@@ -45,21 +52,54 @@ impl Rollups {
     pub fn write(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
         upsert(transaction, BY_DAY, &self.days)?;
         let fresh = upsert(transaction, BY_DAY_USER, &self.users)?;
-        upsert(transaction, BY_MONTH_USER, &self.months)?;
+        actives(transaction, "day", &fresh)?;
+        let fresh = upsert(transaction, BY_MONTH_USER, &self.months)?;
+        actives(transaction, "month", &fresh)?;
+        actives(transaction, "week", &self.write_weeks(transaction)?)?;
         upsert(transaction, BY_DAY_TEAM, &self.teams)?;
-        let mut actives: BTreeMap<&str, i64> = BTreeMap::new();
-        for [day, _] in fresh {
-            *actives.entry(day).or_default() += 1;
-        }
-        let mut count = transaction.prepare_cached(
-            "INSERT INTO usage_day_actives (day, active_users) VALUES (?1, ?2)
-             ON CONFLICT (day) DO UPDATE SET active_users = active_users + excluded.active_users",
+        self.write_users(transaction)
+    }
+
+    /// Returns the keys that were new.
+    fn write_weeks(&self, transaction: &Transaction<'_>) -> Result<Vec<&[String; 2]>, Refusal> {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO usage_week_users (week, user_id) VALUES (?1, ?2) ON CONFLICT (week, user_id) DO NOTHING",
         )?;
-        for (day, users) in actives {
-            count.execute(params![day, users])?;
+        let mut fresh = Vec::new();
+        for key in &self.weeks {
+            if insert.execute(params![key[0], key[1]])? == 1 {
+                fresh.push(key);
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn write_users(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
+        let mut upsert = transaction.prepare_cached(
+            "INSERT INTO usage_users (user_id, last_day) VALUES (?1, ?2)
+             ON CONFLICT (user_id) DO UPDATE SET last_day = max(last_day, excluded.last_day)",
+        )?;
+        for (user, day) in &self.last_days {
+            upsert.execute(params![user, day])?;
         }
         Ok(())
     }
+}
+
+/// Counts the users that are new in a period; the keys begin with it.
+fn actives(transaction: &Transaction<'_>, period: &str, fresh: &[&[String; 2]]) -> Result<(), Refusal> {
+    let mut actives: BTreeMap<&str, i64> = BTreeMap::new();
+    for [period, _] in fresh {
+        *actives.entry(period).or_default() += 1;
+    }
+    let mut count = transaction.prepare_cached(&format!(
+        "INSERT INTO usage_{period}_actives ({period}, active_users) VALUES (?1, ?2)
+         ON CONFLICT ({period}) DO UPDATE SET active_users = active_users + excluded.active_users"
+    ))?;
+    for (period, users) in actives {
+        count.execute(params![period, users])?;
+    }
+    Ok(())
 }
 
 /// Adds sums to a table. Returns the keys that were new.

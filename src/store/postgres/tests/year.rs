@@ -14,6 +14,9 @@ const YEAR: &str = "
         sum(cached_tokens), sum(cost_micro_usd)
     FROM usage_day_users GROUP BY 1, 2;
     INSERT INTO usage_day_actives SELECT day, count(*) FROM usage_day_users GROUP BY day;
+    INSERT INTO usage_month_actives SELECT month, count(*) FROM usage_month_users GROUP BY month;
+    INSERT INTO usage_week_actives SELECT to_char(date_trunc('week', day::timestamp), 'YYYY-MM-DD'), count(DISTINCT user_id)
+    FROM usage_day_users GROUP BY 1;
     INSERT INTO usage_days
     SELECT to_char(date '2025-11-25' + day, 'YYYY-MM-DD'), 'model-' || model, 'plan-' || plan, 450, 75, 1, 1, 1, 1
     FROM generate_series(0, 364) AS day, generate_series(1, 20) AS model, generate_series(1, 3) AS plan;
@@ -23,17 +26,26 @@ fn year() -> (Day, Day) {
     (Day::parse("2025-11-25").unwrap(), Day::parse("2026-11-24").unwrap())
 }
 
+/// The statement with its parameters in their places.
+fn with(statement: String, parameters: &[&str]) -> String {
+    parameters.iter().enumerate().fold(statement, |statement, (at, parameter)| {
+        statement.replace(&format!("${}", at + 1), &format!("'{parameter}'"))
+    })
+}
+
+fn top_users(from: &Day, to: &Day) -> String {
+    let Pieces { head, months, tail } = Pieces::of(from, to);
+    let cuts = [head.0.as_str(), head.1.as_str(), tail.0.as_str(), tail.1.as_str(), &months.0, &months.1];
+    with(analytics::top_users(), &cuts)
+}
+
 /// The users of a year are read from its whole months and the days at its ends: by index, and never from the rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_year_is_read_from_months_and_a_few_days() {
     let server = server().await;
     server.execute(YEAR).await.unwrap();
     let (from, to) = year();
-    let Pieces { head, months, tail } = Pieces::of(&from, &to);
-    let cuts = [head.0.as_str(), head.1.as_str(), tail.0.as_str(), tail.1.as_str(), &months.0, &months.1];
-    let statement = cuts.iter().enumerate().fold(analytics::top_users(), |statement, (at, cut)| {
-        statement.replace(&format!("${}", at + 1), &format!("'{cut}'"))
-    });
+    let statement = top_users(&from, &to);
     let plan = server.database.rows(&format!("EXPLAIN (COSTS OFF) {statement}")).await;
     let plan = plan.concat().join("\n");
     assert!(plan.contains("Index") && !plan.contains("Seq Scan on usage_day_users"), "{plan}");
@@ -51,6 +63,11 @@ async fn a_year_of_ten_million_messages() {
     let server = server().await;
     server.execute(YEAR).await.unwrap();
     let (from, to) = year();
+    let days = with(analytics::days(), &[from.as_str(), to.as_str()]);
+    for (name, statement) in [("days", days), ("users", top_users(&from, &to))] {
+        let plan = server.database.rows(&format!("EXPLAIN (ANALYZE, COSTS OFF) {statement}")).await;
+        println!("postgres, the plan of `{name}`:\n{}", plan.concat().join("\n"));
+    }
     for range in ["cold", "warm", "warm"] {
         let started = Stopwatch::start();
         let found = server.ledger.analytics(&from, &to).await.unwrap();

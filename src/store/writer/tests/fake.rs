@@ -117,6 +117,9 @@ impl Ledger for FakeLedger {
     async fn analytics(&self, _: &Day, _: &Day) -> Result<Analytics, StoreError> {
         unused("analytics")
     }
+    async fn users(&self, _: &str, _: &str, _: u32) -> Result<Vec<crate::store::KnownUser>, StoreError> {
+        unused("users")
+    }
     async fn record_refusals(&self, _: &str, _: &[RefusalTotal]) -> Result<(), StoreError> {
         unused("record_refusals")
     }
