@@ -71,7 +71,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("refinery", &["store/sqlite/", "store/postgres/"]),
     ("jsonwebtoken", &["auth/"]),
     // the router is called in-process by `proxy`, and served to operators by `app`
-    ("axum", &["api/", "cli/stub/", "cli/stub.rs", "proxy/local.rs", "proxy/mod.rs", "app/mod.rs"]),
+    ("axum", &["api/", "cli/stub/", "cli/stub.rs", "proxy/local.rs", "proxy/mod.rs", "app/doors.rs"]),
     ("prometheus", &["telemetry/"]),
     ("clap", &["cli/"]),
     ("toml_edit", &["config/"]),
