@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod gate;
+pub mod notify;
 pub mod proxy;
 pub mod quota;
 pub mod store;

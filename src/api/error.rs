@@ -48,7 +48,8 @@ impl From<AuthError> for ApiError {
             | AuthError::Expired
             | AuthError::NotYetValid
             | AuthError::NotAccepted
-            | AuthError::Identity => Self::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string()),
+            | AuthError::Identity
+            | AuthError::Peer => Self::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string()),
         }
     }
 }

@@ -11,6 +11,7 @@ mod pages;
 mod stream;
 mod usage;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,9 @@ pub use admin::{AdminState, router as admin_router};
 pub use stream::OpenStreams;
 
 use crate::auth::Authenticator;
+use crate::clock::Clock;
 use crate::gate::Gate;
+use crate::store::Outbox;
 use crate::store::replica::Reads;
 
 /// What the API's handlers need.
@@ -33,6 +36,10 @@ pub struct ApiState {
     pub gate: Arc<Gate>,
     /// History and analytics.
     pub reads: Arc<Reads>,
+    /// Webhooks that are not delivered.
+    pub outbox: Arc<dyn Outbox>,
+    /// The time.
+    pub clock: Clock,
     /// Who is calling.
     pub auth: Arc<ArcSwap<Authenticator>>,
     /// True while the gateway stops.
@@ -52,6 +59,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/usage/stream", get(stream::stream))
         .route("/api/explain", get(operate::explain))
         .route("/api/verify", post(operate::verify))
+        .route("/api/webhooks", get(webhooks::list))
+        .route("/api/webhooks/retry", post(webhooks::retry))
         .route("/api/openapi.json", get(openapi))
         .merge(pages::router())
         .fallback(error::not_found)

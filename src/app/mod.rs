@@ -2,6 +2,7 @@
 //! Only this room and `cli` name all others.
 
 mod active;
+mod notify;
 mod reload;
 mod running;
 mod stop;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use tokio::sync::watch;
 
 use crate::api::{self, AdminState, ApiState, OpenStreams};
@@ -22,13 +24,16 @@ use crate::auth::{AuthOptions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{OnOutage as OutageSetting, Settings};
 use crate::gate::{self, Gate, OnOutage, Rules};
+use crate::notify::WebhookSettings;
 use crate::proxy::{self, DoorSettings, Edge, Resolver};
+use crate::store::Outbox;
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::replica::Reads;
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
 use crate::upstream::{Fleet, UpstreamTable};
 
+use notify::Notify;
 use reload::Reload;
 use running::Running;
 pub use stop::Stop;
@@ -136,7 +141,11 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let shutdown = stop.watch(Arc::clone(&draining));
         let grace = self.grace;
-        let (clients, proxy) = self.open_doors(&gate, stores.reads, &writer, &draining, &mut tasks)?;
+        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
+        let doors =
+            Doors { reads: stores.reads, outbox: stores.outbox, metrics, webhooks: notify.webhooks() };
+        let (clients, proxy) = self.open_doors(&gate, doors, &writer, (&draining, &shutdown), &mut tasks)?;
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
@@ -148,6 +157,7 @@ impl App {
         if let Err(late) = writer.flush(FLUSH).await {
             tracing::warn!(%late, "the next start takes them over");
         }
+        notify.stop().await;
         gate.close().await;
         writer_stop.send_replace(true);
         writer_task.await.context("the writer's task broke off")?;
@@ -159,12 +169,12 @@ impl App {
     fn open_doors(
         self,
         gate: &Arc<Gate>,
-        reads: Arc<Reads>,
+        doors: Doors,
         writer: &WriterHandle,
-        draining: &Arc<AtomicBool>,
+        (draining, stopping): (&Arc<AtomicBool>, &watch::Receiver<bool>),
         tasks: &mut Tasks,
     ) -> Result<(TcpListener, Arc<proxy::Proxy>)> {
-        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        let Doors { reads, outbox, metrics, webhooks } = doors;
         let auth = authenticator(&self.settings, &self.clock)?;
         tasks.spawn(auth.keep_fresh());
         let auth = Arc::new(ArcSwap::new(auth));
@@ -184,6 +194,7 @@ impl App {
             draining: Arc::clone(draining),
         };
         tasks.spawn(serve_admin(self.admin, api::admin_router(admin_state)));
+        let clock = self.clock.clone();
         if let Some(path) = self.reload_from {
             let reload = Reload {
                 path,
@@ -193,6 +204,7 @@ impl App {
                 upstreams: Arc::clone(&upstreams),
                 prices: Arc::clone(&prices),
                 edge: Arc::clone(&edge),
+                webhooks,
                 metrics: Arc::clone(&metrics),
                 clock: self.clock,
             };
@@ -201,6 +213,8 @@ impl App {
         let api = ApiState {
             gate: Arc::clone(gate),
             reads,
+            outbox,
+            clock,
             auth: Arc::clone(&auth),
             draining: Arc::clone(draining),
             streams: OpenStreams::default(),
@@ -215,6 +229,7 @@ impl App {
             metrics,
             pages: api::router(api),
             edge,
+            stopping: stopping.clone(),
             threads: threads(),
         };
         Ok((self.clients, proxy::build(parts)))
@@ -233,6 +248,14 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         (handle, stop, tokio::spawn(writer.run(stopped)))
     }
+}
+
+/// What the doors show beside the gate.
+struct Doors {
+    reads: Arc<Reads>,
+    outbox: Arc<dyn Outbox>,
+    metrics: Arc<Metrics>,
+    webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
 }
 
 /// Tasks that end with the gateway.
@@ -312,6 +335,7 @@ pub fn rules(settings: &Settings) -> Rules {
             OutageSetting::Deny => OnOutage::Deny,
             OutageSetting::Allow => OnOutage::Allow,
         },
+        webhooks: settings.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
     }
 }
 
@@ -328,7 +352,21 @@ fn edge(settings: &Settings) -> Edge {
         max_body_bytes: settings.server.max_body_bytes,
         trusted_proxies: settings.server.trusted_proxies.clone(),
         cors_origins: settings.server.cors_origins.clone(),
+        client_rules: settings.apps.rules.clone(),
+        private_headers: private_headers(settings),
     }
+}
+
+/// The configured headers that must not leave: tokens, what names a person, ids of messages.
+fn private_headers(settings: &Settings) -> Vec<HeaderName> {
+    let tokens = settings.issuers.iter().filter_map(|issuer| issuer.header.as_deref());
+    let people = settings.apps.services.iter().flat_map(|service| {
+        [Some(&service.user_header), service.plan_header.as_ref(), service.team_header.as_ref()]
+    });
+    let messages = settings.apps.rules.iter().filter_map(|app| app.message_id_header.as_deref());
+    // the configuration has checked each name
+    let names = tokens.chain(people.flatten().map(String::as_str)).chain(messages);
+    names.filter_map(|name| HeaderName::try_from(name).ok()).collect()
 }
 
 /// The issuers of the settings.
@@ -336,8 +374,11 @@ fn edge(settings: &Settings) -> Edge {
 /// # Errors
 /// A key that cannot be read; says which file and what to do.
 pub fn authenticator(settings: &Settings, clock: &Clock) -> Result<Arc<Authenticator>> {
-    let options =
-        AuthOptions { anonymous_keys: settings.quota.anonymous_keys.clone(), ..AuthOptions::default() };
+    let options = AuthOptions {
+        anonymous_keys: settings.quota.anonymous_keys.clone(),
+        services: settings.apps.services.clone(),
+        ..AuthOptions::default()
+    };
     Ok(Arc::new(Authenticator::new(settings.issuers.clone(), options, clock.clone())?))
 }
 

@@ -1,4 +1,4 @@
-//! A changed configuration is taken over while running: on SIGHUP, and when the file changes. A bad file is refused with
+//! A changed configuration is taken over while running: on SIGHUP, and when the file or its list of prices changes. A bad file is refused with
 //! its reasons and the old one stays. Requests in flight are not touched, and neither is usage.
 
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::gate::Gate;
+use crate::notify::WebhookSettings;
 use crate::proxy::Edge;
 use crate::quota::PriceList;
 use crate::telemetry::Metrics;
@@ -38,6 +39,8 @@ pub struct Reload {
     pub prices: Arc<ArcSwap<PriceList>>,
     /// Bounds at the door.
     pub edge: Arc<ArcSwap<Edge>>,
+    /// Who is told of thresholds.
+    pub webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
     /// For `tollgate_config_reloads_total`.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -61,13 +64,19 @@ impl Reload {
             if asked || (now != seen && now.is_some()) {
                 seen = now;
                 self.take_over();
+                // where another list is named now, the next look differs and takes it over once more: no change of it is missed
             }
         }
     }
 
-    /// What the file holds; `None` while an editor has it away.
+    /// What the file and the list of prices hold; `None` while an editor has one of them away.
     fn digest(&self) -> Option<[u8; 32]> {
-        std::fs::read(&self.path).ok().map(|text| Sha256::digest(text).into())
+        let mut digest = Sha256::new();
+        for path in [Some(&self.path), self.settings.prices_file.as_ref()].into_iter().flatten() {
+            // each by its own digest: a line that moves from one to the other is a change
+            digest.update(Sha256::digest(std::fs::read(path).ok()?));
+        }
+        Some(digest.finalize().into())
     }
 
     fn take_over(&mut self) {
@@ -100,6 +109,7 @@ impl Reload {
         self.upstreams.store(Arc::new(upstreams(&new)));
         self.prices.store(Arc::new(new.prices.clone()));
         self.edge.store(Arc::new(edge(&new)));
+        self.webhooks.store(Arc::new(new.webhooks.clone()));
         self.settings = new;
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::store::postgres::{PostgresLedger, PostgresSettings};
 use crate::store::redis::{RedisCounters, RedisSettings};
 use crate::store::replica::Reads;
 use crate::store::sqlite::SqliteLedger;
-use crate::store::{Counters, Ledger, StoreError};
+use crate::store::{Counters, Ledger, Outbox, StoreError};
 
 /// How long a start waits for the servers before it serves without them.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -33,6 +33,8 @@ pub struct Stores {
     pub fallback: Option<Arc<dyn Counters>>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
+    /// The webhooks' outbox, in the ledger.
+    pub outbox: Arc<dyn Outbox>,
     /// Where history and analytics are read.
     pub reads: Arc<Reads>,
 }
@@ -47,20 +49,20 @@ pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
             "`storage.redis_url` is set and `storage.database_url` is not\nhint: gateways that share counters must share the ledger: set both, or neither"
         );
     }
-    let ledger = ledger(storage, clock).await?;
+    let (ledger, outbox) = ledger(storage, clock).await?;
     let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica(storage)?));
     let memory: Arc<dyn Counters> = Arc::new(MemoryCounters::new(clock.clone()));
     let Some(url) = &storage.redis_url else {
-        return Ok(Stores { counters: memory, fallback: None, ledger, reads });
+        return Ok(Stores { counters: memory, fallback: None, ledger, outbox, reads });
     };
     let settings = RedisSettings {
         url: url.clone(),
         password: storage.redis_password.clone(),
-        ca_pem: None,
+        ca: storage.redis_ca.clone(),
         gateway_id: gateway_id(&storage.data_dir, clock)?,
         clock: clock.clone(),
     };
-    Ok(Stores { counters: redis(settings).await?, fallback: Some(memory), ledger, reads })
+    Ok(Stores { counters: redis(settings).await?, fallback: Some(memory), ledger, outbox, reads })
 }
 
 /// Creates or upgrades the ledger's tables, at once or not at all.
@@ -99,7 +101,7 @@ pub async fn try_each(
         let settings = RedisSettings {
             url: url.clone(),
             password: storage.redis_password.clone(),
-            ca_pem: None,
+            ca: storage.redis_ca.clone(),
             gateway_id: format!("check-{}", clock.request_id().simple()),
             clock: clock.clone(),
         };
@@ -124,7 +126,7 @@ fn replica(storage: &StorageSettings) -> Result<Option<Arc<dyn Ledger>>> {
     Ok(Some(Arc::new(PostgresLedger::connect(&PostgresSettings::new(url.clone()))?)))
 }
 
-async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<Arc<dyn Ledger>> {
+async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<(Arc<dyn Ledger>, Arc<dyn Outbox>)> {
     let Some(url) = &storage.database_url else {
         let ledger = SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?;
         if storage.migrate {
@@ -132,7 +134,7 @@ async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<Arc<dyn Ledg
         } else {
             ledger.verify_schema().await?;
         }
-        return Ok(Arc::new(ledger));
+        return Ok((Arc::new(ledger.clone()), Arc::new(ledger)));
     };
     let ledger = PostgresLedger::connect(&PostgresSettings::new(url.clone()))?;
     let (migrate, time, making) = (storage.migrate, clock.clone(), ledger.clone());
@@ -157,7 +159,7 @@ async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<Arc<dyn Ledg
         }
     }
     tokio::spawn(keep_partitions(ledger.clone(), clock.clone()));
-    Ok(Arc::new(ledger))
+    Ok((Arc::new(ledger.clone()), Arc::new(ledger)))
 }
 
 async fn make_tables(ledger: &PostgresLedger, migrate: bool, clock: &Clock) -> Result<(), StoreError> {

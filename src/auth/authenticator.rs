@@ -5,6 +5,7 @@
 
 mod setup;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::credential::{self, Credential, CredentialSource};
 use super::error::{AuthError, AuthSetupError};
 use super::keys::KeySet;
 use super::remote::RemoteKeys;
+use super::service::{self, Service};
 use super::settings::{AuthOptions, IssuerSettings};
 use super::token::{self, Unverified};
 use crate::clock::Clock;
@@ -31,6 +33,7 @@ pub struct Authenticator {
     /// The headers that issuers name, each once.
     headers: Vec<HeaderName>,
     anonymous_keys: Vec<String>,
+    services: Vec<Service>,
     verified: Cache<[u8; 32], Arc<Verified>>,
     clock: Clock,
 }
@@ -90,7 +93,8 @@ impl Authenticator {
             }
         }
         let verified = Cache::new(options.cache_capacity.max(1));
-        Ok(Self { issuers, headers, anonymous_keys: options.anonymous_keys, verified, clock })
+        let services = options.services.into_iter().map(Service::from).collect();
+        Ok(Self { issuers, headers, anonymous_keys: options.anonymous_keys, services, verified, clock })
     }
 
     /// The one credential of a request: from a header that some issuer names if it is there, else from where
@@ -103,6 +107,21 @@ impl Authenticator {
         match credential::named_credential(headers, &self.headers)? {
             Some(named) => Ok(Some(named)),
             None => credential::credential(headers, query_key, &self.anonymous_keys),
+        }
+    }
+
+    /// The user whom a chat app names in its headers, if the credential is the app's key; `None`: it is no such key.
+    /// `peer` is who opened the connection.
+    pub fn service(
+        &self,
+        credential: &Credential,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<Option<Caller>, AuthError> {
+        if self.services.is_empty() {
+            Ok(None)
+        } else {
+            service::caller(&self.services, credential, headers, peer)
         }
     }
 
@@ -255,6 +274,7 @@ fn tells_more(error: AuthError) -> u8 {
         | AuthError::Expired
         | AuthError::NotYetValid
         | AuthError::NotAccepted
-        | AuthError::Identity => 2,
+        | AuthError::Identity
+        | AuthError::Peer => 2,
     }
 }

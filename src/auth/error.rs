@@ -35,6 +35,9 @@ pub enum AuthError {
     /// Well signed, but it names no usable user, team, plan or role.
     #[error("the credential names no usable user")]
     Identity,
+    /// The key of a service, shown by somebody else.
+    #[error("the credential is not accepted from this address")]
+    Peer,
     /// The issuer's keys could not be fetched: not the caller's fault, and it may pass (503).
     #[error("the keys to check the credential are unavailable: try again shortly")]
     KeysUnavailable,
@@ -53,6 +56,7 @@ impl AuthError {
             Self::NotYetValid => "token_not_yet_valid",
             Self::NotAccepted => "token_not_accepted",
             Self::Identity => "token_identity",
+            Self::Peer => "service_peer",
             Self::KeysUnavailable => "keys_unavailable",
         }
     }

@@ -8,12 +8,14 @@ mod authenticator;
 mod base64url;
 mod caller;
 mod claims;
+mod client;
 mod credential;
 mod error;
 mod json;
 mod jwks;
 mod keys;
 mod remote;
+mod service;
 mod settings;
 mod sign;
 mod token;
@@ -21,10 +23,12 @@ mod token;
 pub use address::client_address;
 pub use authenticator::{Authenticator, Verified};
 pub use caller::{Caller, Identity, Role};
+pub use client::{ClientClaims, ClientRules, client_claims};
 pub use credential::{Credential, CredentialSource, credential};
 pub use error::{AuthError, AuthSetupError, SignError};
 pub use settings::{
-    Algorithm, AuthOptions, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret, UnknownAlgorithm,
+    Algorithm, AuthOptions, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret, ServiceSettings,
+    UnknownAlgorithm,
 };
 pub use sign::{TokenRequest, first_with_secret, sign};
 

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 /// Clock difference allowed by default, in seconds.
 pub(super) const LEEWAY_DEFAULT_S: u32 = 30;
 /// More than this would make `exp` meaningless, in seconds.
@@ -93,6 +95,23 @@ impl JwksUrl {
     }
 }
 
+/// A chat app that names its users in plain headers: believed if it shows its key from one of its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// The name in configuration, logs and [`Caller::issuer`](super::Caller::issuer).
+    pub name: String,
+    /// What it shows as its API key.
+    pub key: Secret,
+    /// Where its connections come from; the peer itself, not `X-Forwarded-For`.
+    pub peers: Vec<IpNet>,
+    /// The header with the user's id; required in every call.
+    pub user_header: String,
+    /// The header with the plan's name.
+    pub plan_header: Option<String>,
+    /// The header with the team's id.
+    pub team_header: Option<String>,
+}
+
 /// A shared secret. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
@@ -139,13 +158,15 @@ impl Default for ClaimPaths {
 pub struct AuthOptions {
     /// Literal keys that mean "no credential".
     pub anonymous_keys: Vec<String>,
+    /// Chat apps that name their users in plain headers.
+    pub services: Vec<ServiceSettings>,
     /// Verified tokens kept; at least 1.
     pub cache_capacity: usize,
 }
 
 impl Default for AuthOptions {
     fn default() -> Self {
-        Self { anonymous_keys: Vec::new(), cache_capacity: CACHE_CAPACITY_DEFAULT }
+        Self { anonymous_keys: Vec::new(), services: Vec::new(), cache_capacity: CACHE_CAPACITY_DEFAULT }
     }
 }
 

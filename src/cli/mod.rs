@@ -11,6 +11,7 @@ mod run;
 pub mod stub;
 mod token;
 mod usage;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Verify(operate::VerifyArgs),
     /// Show daily messages, premium share, active users and refusals, from the running gateway.
     Analytics(analytics::AnalyticsArgs),
+    /// List the webhooks that are not delivered, or send them again, through the running gateway.
+    Webhooks(webhooks::WebhooksArgs),
     /// Create or upgrade the ledger's tables (also done at start unless `storage.migrate = false`).
     Migrate(migrate::MigrateArgs),
 }
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => operate::explain(&args),
         Command::Verify(args) => operate::verify(&args),
         Command::Analytics(args) => analytics::show(&args),
+        Command::Webhooks(args) => webhooks::run(&args),
         Command::Migrate(args) => migrate::run(&args),
     };
     match outcome {

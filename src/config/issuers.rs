@@ -34,7 +34,9 @@ const KEYS: Keys = Keys {
 };
 const CLAIM_KEYS: Keys = Keys { known: &["user", "plan", "team", "role"], later: &[] };
 
-const KEY_SOURCES: [&str; 5] = ["secret", "secret_file", "public_key_file", "jwks_file", "jwks_url"];
+/// Where keys may come from: exactly one of them stands in an issuer.
+pub(super) const KEY_SOURCES: [&str; 5] =
+    ["secret", "secret_file", "public_key_file", "jwks_file", "jwks_url"];
 
 /// HS256 needs a key as long as its hash (RFC 7518 §3.2), in bytes.
 const SECRET_BYTES_MIN: usize = 32;
@@ -47,6 +49,14 @@ const REFRESH_MS: (u64, u64) = (60_000, 24 * 3_600_000);
 /// A key that the provider withdrew must not serve for longer, in milliseconds.
 const STALE_LIMIT_MS: (u64, u64) = (60_000, 30 * 24 * 3_600_000);
 
+/// What a preset says of the issuer that an app makes; its algorithm follows from the kind of key.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Defaults {
+    pub(super) issuer: Option<&'static str>,
+    pub(super) header: Option<&'static str>,
+    pub(super) max_lifetime_s: Option<u32>,
+}
+
 /// Reads `[[issuers]]`.
 pub(super) fn read(root: &Section<'_>) -> Result<Vec<IssuerSettings>, Reported> {
     let mut names = Names::new(value::is_name, value::NAME_ALLOWED);
@@ -56,7 +66,22 @@ pub(super) fn read(root: &Section<'_>) -> Result<Vec<IssuerSettings>, Reported> 
 fn issuer(section: &Section<'_>, names: &mut Names) -> Result<IssuerSettings, Reported> {
     let known = section.only(KEYS);
     let name = names.take(section);
-    let algorithms = algorithms(section);
+    let settings = of_section(section, String::new(), None);
+    known?;
+    let name = name?;
+    Ok(IssuerSettings { name, ..settings? })
+}
+
+/// The issuer that a table describes, in `[[issuers]]` or in `[[apps]]`, which has defaults.
+pub(super) fn of_section(
+    section: &Section<'_>,
+    name: String,
+    defaults: Option<Defaults>,
+) -> Result<IssuerSettings, Reported> {
+    let algorithms = match (section.get("algorithms"), defaults) {
+        (None, Some(_)) => Ok(vec![usual_algorithm(section)]),
+        _ => algorithms(section),
+    };
     let keys = keys(section);
     let issuer = optional_text(section, "issuer");
     let audience = optional_text(section, "audience");
@@ -65,18 +90,24 @@ fn issuer(section: &Section<'_>, names: &mut Names) -> Result<IssuerSettings, Re
     let claims = claims(section);
     let leeway_s = optional_seconds(section, "leeway", LEEWAY_MS);
     let max_lifetime_s = optional_seconds(section, "max_lifetime", LIFETIME_MS);
-    known?;
-    let settings = IssuerSettings::new(name?, algorithms?, keys?);
+    let settings = IssuerSettings::new(name, algorithms?, keys?);
+    let defaults = defaults.unwrap_or_default();
     Ok(IssuerSettings {
-        issuer: issuer?,
+        issuer: issuer?.or(defaults.issuer.map(str::to_owned)),
         audience: audience?,
-        header: header?,
+        header: header?.or(defaults.header.map(str::to_owned)),
         token_type: token_type?,
         claims: claims?,
         leeway_s: leeway_s?.unwrap_or(settings.leeway_s),
-        max_lifetime_s: max_lifetime_s?,
+        max_lifetime_s: max_lifetime_s?.or(defaults.max_lifetime_s),
         ..settings
     })
+}
+
+/// What nearly all sign with, by the kind of key.
+fn usual_algorithm(section: &Section<'_>) -> Algorithm {
+    let has_secret = section.get("secret").or_else(|| section.get("secret_file")).is_some();
+    if has_secret { Algorithm::Hs256 } else { Algorithm::Rs256 }
 }
 
 /// The algorithms: each known, each for the kind of key that the issuer has.

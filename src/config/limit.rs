@@ -2,7 +2,7 @@
 //!
 //! Owns the keys of that table and which of them go together. Must not know plans.
 
-use super::entry::all;
+use super::entry::{Entry, all};
 use super::models::Groups;
 use super::reading::{Reported, listed, quoted};
 use super::section::{Keys, Section};
@@ -10,11 +10,16 @@ use super::value::{self, Names};
 use crate::quota::{Calendar, Limit, MAX_AMOUNT, Meter, Rate, Scope, Window};
 
 const KEYS: Keys = Keys {
-    known: &["name", "meter", "models", "scope", "max", "per"],
-    later: &["rollover", "alert", "shadow", "anchor"],
+    known: &["name", "meter", "models", "scope", "max", "per", "alert"],
+    later: &["rollover", "shadow", "anchor"],
 };
 
-const METERS: [(&str, Meter); 2] = [("messages", Meter::Messages), ("in_flight", Meter::InFlight)];
+/// Each is one message a period and webhook; nobody reads more.
+const ALERTS_MAX: usize = 8;
+const ALERT_ALLOWED: &str = "a share of the limit from 0.001 to 1, in steps of 0.001";
+
+const METERS: [(&str, Meter); 3] =
+    [("messages", Meter::Messages), ("background", Meter::Background), ("in_flight", Meter::InFlight)];
 const LATER_METERS: [&str; 4] = ["input_tokens", "output_tokens", "tokens", "cost_usd"];
 
 const SCOPES: [(&str, Scope); 2] = [("user", Scope::User), ("team", Scope::Team)];
@@ -47,6 +52,7 @@ fn limit(section: &Section<'_>, names: &mut Names, groups: &Groups) -> Result<Li
         .require("max", &format!("an integer, 0 to {MAX_AMOUNT}"))
         .and_then(|entry| entry.integer(0, MAX_AMOUNT));
     let window = window(section, meter);
+    let alert_permille = alert(section, window);
     known?;
     Ok(Limit {
         name: name?.into(),
@@ -55,7 +61,45 @@ fn limit(section: &Section<'_>, names: &mut Names, groups: &Groups) -> Result<Li
         scope: scope?,
         max: max?,
         window: window?,
+        alert_permille: alert_permille?,
     })
+}
+
+/// The thresholds, in thousandths, rising.
+fn alert(section: &Section<'_>, window: Result<Window, Reported>) -> Result<Vec<u16>, Reported> {
+    let Some(entry) = section.get("alert") else { return Ok(Vec::new()) };
+    if let Ok(Window::Rate(_) | Window::Open) = window {
+        let hint =
+            "a limit of a second or a minute, or of what is open at once, is reached all the time".to_owned();
+        return Err(entry.wrong(
+            "`alert` on a short limit",
+            "`alert` beside `per` of an hour or longer",
+            Some(hint),
+        ));
+    }
+    let mut permille = all(entry.elements()?.iter().map(threshold))?;
+    permille.sort_unstable();
+    permille.dedup();
+    if permille.is_empty() || permille.len() > ALERTS_MAX {
+        return Err(entry.wrong(
+            format!("{} thresholds", permille.len()),
+            format!("1 to {ALERTS_MAX}"),
+            None,
+        ));
+    }
+    Ok(permille)
+}
+
+fn threshold(element: &Entry<'_>) -> Result<u16, Reported> {
+    let number = element.number(ALERT_ALLOWED)?;
+    let permille = (number * 1e3).round();
+    let is_whole = (permille - number * 1e3).abs() < 1e-6;
+    if !is_whole || !(1.0..=1e3).contains(&permille) {
+        let hint = (number > 1.0).then(|| "80 % is 0.8".to_owned());
+        return Err(element.wrong(number.to_string(), ALERT_ALLOWED, hint));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 1 to 1,000")]
+    Ok(permille as u16)
 }
 
 /// Over what the limit counts: `per`, except for what is open at once.
@@ -67,7 +111,9 @@ fn window(section: &Section<'_>, meter: Result<Meter, Reported>) -> Result<Windo
             Err(per.wrong(quoted(&per.text()?), "no `per` beside `meter = \"in_flight\"`", Some(hint)))
         }
         (_, Some(per)) => per.choice(&WINDOWS, &[]),
-        (Ok(Meter::Messages), None) => Err(section.missing("per", &words(&WINDOWS), None)),
+        (Ok(Meter::Messages | Meter::Background), None) => {
+            Err(section.missing("per", &words(&WINDOWS), None))
+        }
         (Err(reported), None) => Err(reported),
     }
 }

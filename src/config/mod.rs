@@ -3,6 +3,8 @@
 //! Owns the keys, their bounds and the words for what is wrong. Reads the file and the secrets it names, nothing else.
 //! Must not know more of other rooms than the structs it fills.
 
+mod apps;
+mod certificates;
 mod entry;
 mod expand;
 mod issuers;
@@ -22,6 +24,7 @@ mod storage;
 mod upstreams;
 mod url;
 mod value;
+mod webhooks;
 
 use std::io::Read;
 use std::path::Path;
@@ -32,8 +35,11 @@ use toml_edit::{Document, TomlError};
 mod tests;
 
 pub use problem::{Problem, Problems};
-pub use settings::{OnOutage, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings};
+pub use settings::{
+    AppSettings, OnOutage, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings,
+};
 
+use crate::auth::IssuerSettings;
 use entry::Entry;
 use reading::{Reading, Reported};
 use section::{Keys, Section};
@@ -46,10 +52,12 @@ const KEYS: Keys = Keys {
         "groups",
         "plans",
         "issuers",
+        "apps",
         "upstreams",
         "rewrite",
         "fallback",
         "prices",
+        "webhooks",
     ],
     later: &[],
 };
@@ -105,11 +113,17 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
     let server = server::read(root);
     let storage = storage::read(root);
     let quota = quota::read(root);
-    let issuers = issuers::read(root);
+    let mut issuers = issuers::read(root);
+    let apps = match &mut issuers {
+        Ok(issuers) => apps::read(root, issuers),
+        // what else is wrong is told all the same
+        Err(reported) => apps::read(root, &mut Vec::new()).and(Err(*reported)),
+    };
     let upstreams = upstreams::read(root);
     let routing = routing::read(root, upstreams.as_deref().ok());
     let prices = prices::read(root, reading);
-    let someone = someone_may_call(root);
+    let someone = someone_may_call(root, &issuers, &apps);
+    let webhooks = webhooks::read(root);
     known?;
     someone?;
     Ok(Settings {
@@ -117,19 +131,31 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
         storage: storage?,
         quota: quota?,
         issuers: issuers?,
+        apps: apps?,
         upstreams: upstreams?,
         routing: routing?,
         prices: prices?,
+        prices_file: prices::file(root),
+        webhooks: webhooks?,
     })
 }
 
 /// Without an issuer and without an anonymous plan, every request would be refused.
-fn someone_may_call(root: &Section<'_>) -> Result<(), Reported> {
+fn someone_may_call(
+    root: &Section<'_>,
+    issuers: &Result<Vec<IssuerSettings>, Reported>,
+    apps: &Result<AppSettings, Reported>,
+) -> Result<(), Reported> {
+    let of_apps = match (issuers, apps) {
+        (Ok(issuers), Ok(apps)) => !issuers.is_empty() || !apps.services.is_empty(),
+        // what is wrong there is told there
+        _ => root.get("apps").is_some(),
+    };
     let is_strict = |entry: Entry<'_>| {
         // what is no table is told elsewhere
         entry.table().is_some_and(|quota| !quota.contains_key("anonymous_plan"))
     };
-    if root.get("issuers").is_some() || !root.get("quota").is_none_or(is_strict) {
+    if of_apps || root.get("issuers").is_some() || !root.get("quota").is_none_or(is_strict) {
         return Ok(());
     }
     let hint = "without either, every request is answered 401".to_owned();

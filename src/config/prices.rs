@@ -2,7 +2,7 @@
 //!
 //! Owns the form of that list and its bounds. Must not know what is done with a price.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::entry::all;
 use super::reading::{Reading, Reported, quoted};
@@ -21,6 +21,13 @@ const PRICE_MAX_USD: f64 = 100_000.0;
 /// The list that is built in: the shipped file.
 const SHIPPED: &str = include_str!("../../config/prices.toml");
 const SHIPPED_NAME: &str = "config/prices.toml (built in)";
+
+/// The list that `prices.file` names, if it names one that is its own file.
+pub(super) fn file(root: &Section<'_>) -> Option<PathBuf> {
+    // what is wrong with the key is told where the list is read
+    let section = root.section("prices").ok()?;
+    value::optional_text(&section, "file").ok().flatten().map(PathBuf::from)
+}
 
 /// Reads `[prices]`.
 pub(super) fn read(root: &Section<'_>, reading: &Reading<'_>) -> Result<PriceList, Reported> {

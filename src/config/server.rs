@@ -70,7 +70,8 @@ fn differ(section: &Section<'_>, listen: SocketAddr, admin: SocketAddr) -> Resul
     entry.map_or(Ok(()), |entry| Err(entry.wrong(found, allowed, None)))
 }
 
-fn networks(entry: &Entry<'_>) -> Result<Vec<IpNet>, Reported> {
+/// Networks, such as `10.0.0.0/8`.
+pub(super) fn networks(entry: &Entry<'_>) -> Result<Vec<IpNet>, Reported> {
     entry.texts(|element, text| {
         text.parse::<IpNet>().map_err(|_| {
             let alone = |address: IpAddr| format!("write `{}` for this address alone", IpNet::from(address));

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::auth::IssuerSettings;
+use crate::auth::{ClientRules, IssuerSettings, ServiceSettings};
+use crate::notify::WebhookSettings;
 use crate::quota::{Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
@@ -24,12 +25,27 @@ pub struct Settings {
     pub quota: QuotaSettings,
     /// Who signs the users' tokens; may be empty if anonymous callers are let in.
     pub issuers: Vec<IssuerSettings>,
+    /// How chat apps mark their calls, and which of them speak for their users.
+    pub apps: AppSettings,
     /// Where requests go; at least one.
     pub upstreams: Vec<UpstreamSettings>,
     /// Other names of models, and models that stand in for others.
     pub routing: Routing,
     /// What models cost.
     pub prices: PriceList,
+    /// Who is told of thresholds.
+    pub webhooks: Vec<WebhookSettings>,
+    /// The file they come from; `None`: the list that is built in.
+    pub prices_file: Option<PathBuf>,
+}
+
+/// `[[apps]]`; the issuers that they make stand with the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppSettings {
+    /// What marks their calls.
+    pub rules: Vec<ClientRules>,
+    /// Those that name their users in plain headers.
+    pub services: Vec<ServiceSettings>,
 }
 
 /// `[rewrite]`, `upstreams.rewrite` and `[fallback]`.
@@ -82,6 +98,8 @@ pub struct StorageSettings {
     pub redis_url: Option<String>,
     /// The password for `redis_url`, where it has none.
     pub redis_password: Option<String>,
+    /// Authorities that sign Redis's certificate, DER-encoded; empty: those of the machine.
+    pub redis_ca: Vec<Vec<u8>>,
     /// Create and upgrade tables at start?
     pub migrate: bool,
 }
@@ -95,6 +113,7 @@ impl Default for StorageSettings {
             database_replica_url: None,
             redis_url: None,
             redis_password: None,
+            redis_ca: Vec::new(),
             migrate: true,
         }
     }
@@ -109,6 +128,7 @@ impl fmt::Debug for StorageSettings {
             .field("database_replica_url", &hidden(&self.database_replica_url))
             .field("redis_url", &hidden(&self.redis_url))
             .field("redis_password", &hidden(&self.redis_password))
+            .field("redis_ca", &self.redis_ca.len())
             .field("migrate", &self.migrate)
             .finish()
     }

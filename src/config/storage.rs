@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::certificates;
 use super::nearest::did_you_mean;
 use super::reading::{Reported, listed};
 use super::section::{Keys, Section};
@@ -21,6 +22,7 @@ const KEYS: Keys = Keys {
         "redis_url_file",
         "redis_password",
         "redis_password_file",
+        "redis_ca_file",
         "migrate",
     ],
     later: &[],
@@ -40,6 +42,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<StorageSettings, Reported> {
     let database_replica_url = url(&section, "database_replica_url", &DATABASE_SCHEMES);
     let redis_url = url(&section, "redis_url", &REDIS_SCHEMES);
     let redis_password = value::secret(&section, "redis_password");
+    let redis_ca = redis_ca(&section, redis_url.as_ref().ok().and_then(Option::as_deref));
     let migrate = section.get("migrate").map_or(Ok(default.migrate), |entry| entry.boolean());
     let paired = match (&database_url, &database_replica_url) {
         (Ok(None), Ok(Some(_))) => {
@@ -56,6 +59,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<StorageSettings, Reported> {
         database_replica_url: database_replica_url?,
         redis_url: redis_url?,
         redis_password: redis_password?,
+        redis_ca: redis_ca?,
         migrate: migrate?,
     })
 }
@@ -64,6 +68,21 @@ fn data_dir(section: &Section<'_>, default: PathBuf) -> Result<PathBuf, Reported
     let Some(entry) = section.get("data_dir") else { return Ok(default) };
     let text = entry.text()?;
     if text.is_empty() { Err(entry.wrong("\"\"", "the path of a folder", None)) } else { Ok(text.into()) }
+}
+
+/// The certificates in `redis_ca_file`; empty if the key is missing or its text empty.
+fn redis_ca(section: &Section<'_>, url: Option<&str>) -> Result<Vec<Vec<u8>>, Reported> {
+    let path = value::optional_text(section, "redis_ca_file")?.filter(|path| !path.is_empty());
+    let (Some(path), Some(entry)) = (path, section.get("redis_ca_file")) else { return Ok(Vec::new()) };
+    if url.is_some_and(|url| !url.starts_with("rediss")) {
+        let hint = "write `rediss://` in `redis_url`, or remove the key".to_owned();
+        return Err(entry.wrong(
+            "a file although `redis_url` has no TLS",
+            "a file beside `rediss://`",
+            Some(hint),
+        ));
+    }
+    certificates::read(&entry, &path)
 }
 
 /// A URL with one of the schemes; the store that connects reads the rest of it.

@@ -1,5 +1,6 @@
 //! What the configuration takes, what it refuses, and the words it does it in.
 
+mod apps;
 mod bad;
 mod bad_lists;
 mod bad_plans;

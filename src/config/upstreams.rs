@@ -3,19 +3,15 @@
 //! Owns the keys of that table; those that name models otherwise are in `routing`. Must not know how a request is sent.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-
+use super::certificates;
 use super::entry::{Entry, all};
 use super::nearest::did_you_mean;
 use super::reading::{Reported, listed, quoted};
 use super::section::{Keys, Section};
 use super::url;
 use super::value::{self, Names};
-use crate::upstream::{BaseUrl, Check, UpstreamSettings};
+use crate::upstream::{BaseUrl, Check, Drain, OnDisconnect, UpstreamSettings};
 
 const KEYS: Keys = Keys {
     known: &[
@@ -29,6 +25,8 @@ const KEYS: Keys = Keys {
         "weight",
         "priority",
         "max_concurrent",
+        "on_disconnect",
+        "drain",
         "ca_file",
         "health_check",
         "rewrite",
@@ -36,6 +34,7 @@ const KEYS: Keys = Keys {
     later: &[],
 };
 const CHECK_KEYS: Keys = Keys { known: &["path", "every"], later: &[] };
+const DRAIN_KEYS: Keys = Keys { known: &["max_bytes", "max_time"], later: &[] };
 const TIMEOUT_KEYS: Keys = Keys { known: &["connect", "first_byte", "idle"], later: &[] };
 
 /// The client APIs, by the names that `serves` goes by.
@@ -59,8 +58,14 @@ const CONCURRENT_MAX: u64 = 1_000_000;
 /// How often a check asks, in milliseconds.
 const CHECK_EVERY_MS: (u64, u64) = (1_000, 3_600_000);
 const CHECK_EVERY_DEFAULT_MS: u64 = 10_000;
-/// A bundle of all public authorities is below 300 KiB, in bytes.
-const CA_FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+/// What is read of an answer that nobody waits for, in bytes: a long stream has some hundred KiB, so 1 MiB is enough for
+/// all but a runaway; 1 GiB is more than any.
+const DRAIN_BYTES: (u64, u64) = (1, 1 << 30);
+const DRAIN_BYTES_DEFAULT: u64 = 1 << 20;
+/// For how long it is read, in milliseconds: most answers are over in half a minute, and what runs on costs money; an
+/// hour is the longest silence that `timeouts` allow.
+const DRAIN_TIME_MS: (u64, u64) = (1, 3_600_000);
+const DRAIN_TIME_DEFAULT_MS: u64 = 30_000;
 
 /// Reads `[[upstreams]]`; at least one.
 pub(super) fn read(root: &Section<'_>) -> Result<Vec<UpstreamSettings>, Reported> {
@@ -85,6 +90,7 @@ fn upstream(section: &Section<'_>, names: &mut Names) -> Result<UpstreamSettings
     let weight = count(section, "weight", (1, WEIGHT_MAX));
     let priority = count(section, "priority", (0, PRIORITY_MAX));
     let max_concurrent = count(section, "max_concurrent", (1, CONCURRENT_MAX));
+    let on_disconnect = on_disconnect(section);
     let ca = ca(section, base_url.as_ref().ok());
     let check =
         section.get("health_check").map(|entry| entry.section().and_then(|check| health_check(&check)));
@@ -98,6 +104,7 @@ fn upstream(section: &Section<'_>, names: &mut Names) -> Result<UpstreamSettings
         weight: weight?.unwrap_or(1),
         priority: priority?.unwrap_or(0),
         max_concurrent: max_concurrent?,
+        on_disconnect: on_disconnect?,
         ca: ca?,
         check: check.transpose()?,
         ..UpstreamSettings::new(&name?, base_url?, models?, serves?)
@@ -198,6 +205,29 @@ fn count(section: &Section<'_>, key: &str, (min, max): (u64, u64)) -> Result<Opt
     Ok(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
+/// `on_disconnect`, with the bounds of `drain`.
+fn on_disconnect(section: &Section<'_>) -> Result<OnDisconnect, Reported> {
+    let words = [("stop", false), ("drain", true)];
+    let drains = section.get("on_disconnect").map(|entry| entry.choice(&words, &[])).transpose();
+    let bounds = section.section("drain").and_then(|section| {
+        let known = section.only(DRAIN_KEYS);
+        let max_bytes = section
+            .get("max_bytes")
+            .map_or(Ok(DRAIN_BYTES_DEFAULT), |entry| value::size_bytes(&entry, DRAIN_BYTES));
+        let max_time_ms = value::duration_ms_or(&section, "max_time", DRAIN_TIME_MS, DRAIN_TIME_DEFAULT_MS);
+        known?;
+        Ok(Drain { max_bytes: max_bytes?, max_time_ms: max_time_ms? })
+    });
+    match (drains?.unwrap_or(false), section.get("drain")) {
+        (true, _) => Ok(OnDisconnect::Drain(bounds?)),
+        (false, None) => Ok(OnDisconnect::Stop),
+        (false, Some(entry)) => {
+            let hint = "add `on_disconnect = \"drain\"`, or remove the key".to_owned();
+            Err(entry.wrong("bounds that never apply", "it beside `on_disconnect = \"drain\"`", Some(hint)))
+        }
+    }
+}
+
 fn health_check(section: &Section<'_>) -> Result<Check, Reported> {
     let known = section.only(CHECK_KEYS);
     let path = section.require("path", PATH_ALLOWED).and_then(|entry| {
@@ -221,28 +251,5 @@ fn ca(section: &Section<'_>, base_url: Option<&BaseUrl>) -> Result<Vec<Vec<u8>>,
             Some(hint),
         ));
     }
-    certificates(Path::new(&path)).map_err(|reason| {
-        let allowed = "a readable PEM file with one certificate or more";
-        entry.wrong(format!("{}: {reason}", quoted(&path)), allowed, None)
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut pem = Vec::new();
-    file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem).map_err(|error| error.to_string())?;
-    if u64::try_from(pem.len()).is_ok_and(|length| length > CA_FILE_BYTES_MAX) {
-        return Err("more than 4 MiB".to_owned());
-    }
-    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|error| error.to_string())?;
-    // a certificate that only looks like one would fail at the first request instead of here
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in &found {
-        roots.add(certificate.clone()).map_err(|error| error.to_string())?;
-    }
-    if found.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    Ok(found.into_iter().map(|certificate| certificate.as_ref().to_vec()).collect())
+    certificates::read(&entry, &path)
 }

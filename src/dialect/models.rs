@@ -58,7 +58,7 @@ fn item(form: Dialect, model: &ModelInfo) -> Value {
         // when a model was made is not known here; the SDKs want the fields
         Dialect::OpenAi => json!({"id": id, "object": "model", "created": 0, "owned_by": owned_by}),
         Dialect::Anthropic => json!({
-            "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z",
+            "type": "model", "id": id, "display_name": id, "description": format!("Served by `{owned_by}`."), "created_at": "1970-01-01T00:00:00Z",
         }),
         Dialect::Gemini => json!({
             "name": format!("models/{id}"),

@@ -103,7 +103,10 @@ pub fn route(
     };
     let fallback = version.dialect_of_errors(headers);
     let bad = |dialect, why| RouteError::BadPath { dialect, why };
-    let segments = segments.map_err(|why| bad(fallback, why))?;
+    let segments = segments.map_err(|unread| match unread {
+        Unread::Empty => RouteError::NotFound { dialect: fallback },
+        Unread::Ambiguous(why) => bad(fallback, why),
+    })?;
 
     let rest: Vec<&str> = segments.iter().skip(1).map(String::as_str).collect();
     let found = find(version, method, &rest, headers)?.ok_or(RouteError::NotFound { dialect: fallback })?;
@@ -228,11 +231,25 @@ fn fixed(rest: &[&str]) -> Option<Endpoint> {
     })
 }
 
+/// Why a path names no call.
+enum Unread {
+    /// A segment is empty: no call has one, whichever way `//` is read.
+    Empty,
+    /// A second parser could take it for another path; what is ambiguous in it.
+    Ambiguous(&'static str),
+}
+
+impl From<&'static str> for Unread {
+    fn from(why: &'static str) -> Self {
+        Self::Ambiguous(why)
+    }
+}
+
 /// Splits a path and undoes percent-encoding once. Whatever a second parser could take for another path is refused.
-fn decode_path(raw: &str) -> Result<Vec<String>, &'static str> {
+fn decode_path(raw: &str) -> Result<Vec<String>, Unread> {
     let inner = raw.strip_prefix('/').ok_or("it does not begin with `/`")?;
     if inner.contains(['\\', ';', '#']) {
-        return Err("a backslash, `;` or `#` stands in it");
+        return Err("a backslash, `;` or `#` stands in it".into());
     }
     let mut segments = Vec::new();
     for segment in inner.split('/') {
@@ -241,17 +258,17 @@ fn decode_path(raw: &str) -> Result<Vec<String>, &'static str> {
         let hidden = plain.contains(['/', '\\', ';', '%', '?', '#'])
             || plain.matches(':').count() != segment.matches(':').count();
         if hidden {
-            return Err("a separator is percent-encoded");
+            return Err("a separator is percent-encoded".into());
         }
         if plain.is_empty() {
-            return Err("a segment is empty");
+            return Err(Unread::Empty);
         }
         // dot segments, and names that some file systems take for their dotless form
         if plain.split(':').any(|part| part.ends_with('.')) {
-            return Err("a name ends with a dot");
+            return Err("a name ends with a dot".into());
         }
         if !plain.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a character is neither visible nor ASCII");
+            return Err("a character is neither visible nor ASCII".into());
         }
         segments.push(plain);
     }

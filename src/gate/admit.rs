@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::permit::OpenRequest;
+use super::row::{entry, message_key, with_attempt};
 use super::{Denied, Gate, LimitView, OnOutage, Permit, Rules, Who};
 use crate::clock::Stopwatch;
-use crate::quota::{Charge, Domain, Hold, Limit, Pattern, Policy, Refusal, RefusalContext, Rule, Standing};
-use crate::store::entry::Tokens;
-use crate::store::{Admission, Counters, Entry, Outcome, Refused, Reserve, Reserved, StoreError};
+use crate::quota::{
+    CallClass, Domain, Hold, Limit, Meter, Pattern, Policy, Refusal, RefusalContext, Rule, Standing,
+};
+use crate::store::{Admission, Counters, Entry, MessageKey, Refused, Reserve, Reserved, StoreError};
 
 /// How often one admission loads a cold domain, or waits for announcements, before it gives up: 3 s in all.
 const RESERVE_ROUNDS: u32 = 30;
@@ -37,14 +39,24 @@ pub struct Asked {
     pub model: String,
     /// Asked for as a stream?
     pub stream: bool,
-    /// What the client says the request is for; empty: a message.
+    /// What the client says the request is for, if the configuration calls that background; empty: a message.
     pub task: String,
+    /// The message that it is an attempt of, as its client names it, if the client is believed.
+    pub message_id: Option<String>,
 }
 
 /// How a reserve came out, wherever it was decided.
 pub(super) enum Verdict {
     Admitted { admission: Admission, degraded: bool },
     Refused(Refused),
+}
+
+/// What decides which limits a request touches, and whether it was paid for before.
+#[derive(Clone, Copy)]
+struct Called<'a> {
+    model: &'a str,
+    class: CallClass,
+    message: Option<&'a MessageKey>,
 }
 
 /// A request's holds and what became of them.
@@ -101,23 +113,46 @@ impl Gate {
     /// See [`Denied`].
     pub async fn admit(self: &Arc<Self>, who: &Who, asked: Asked) -> Result<Permit, Denied> {
         self.check_model(who, &asked.model)?;
+        if asked.task.is_empty() {
+            return self.admit_as(CallClass::Message, who, asked).await;
+        }
+        // the message that a background call names is the user's own: its call is no attempt of it
+        let asked = Asked { message_id: None, ..asked };
+        let as_message = Asked { task: String::new(), ..asked.clone() };
+        if !who.plan.caps_background(&asked.model) {
+            return self.admit_as(CallClass::Message, who, as_message).await;
+        }
+        match self.admit_as(CallClass::Background, who, asked).await {
+            // a claim is worth what the plan gives it; beyond that the call is a message like any other
+            Err(Denied::Refused(refusal)) if refusal.meter == Meter::Background => {
+                self.admit_as(CallClass::Message, who, as_message).await
+            }
+            decided => decided,
+        }
+    }
+
+    async fn admit_as(self: &Arc<Self>, class: CallClass, who: &Who, asked: Asked) -> Result<Permit, Denied> {
         let rules = self.rules.load_full();
         let started = Stopwatch::start();
+        let message = message_key(who, &asked);
+        let call = Called { model: &asked.model, class, message: message.as_ref() };
         let domain = &who.subject.domain;
-        let mut held = self.hold(&rules, who, &asked.model).await?;
+        let mut held = self.hold(&rules, who, call).await?;
         if held.is_misdated() {
             // our clock was not that of the counters: now it is known, and the guard gives back what was held
-            held = self.hold(&rules, who, &asked.model).await?;
+            held = self.hold(&rules, who, call).await?;
         }
         let Held { now, rid, holds, verdict, mut guard } = held;
         let (admission, degraded) = match verdict {
             Verdict::Admitted { admission, degraded } => (admission, degraded),
             Verdict::Refused(refused) => {
                 guard.armed = false;
-                return Err(refusal(&rules, who, &asked.model, &holds, &refused, now));
+                return Err(refusal(&rules, who, (&asked.model, class), &holds, &refused, now));
             }
         };
-        let entry = entry(&rules, who, asked, (rid, now), &holds, &admission, degraded);
+        let named = message.as_ref().map(|message| (message.as_str(), admission.repeat + 1));
+        let entry = Entry { degraded, ..entry(&rules, who, asked, (rid, now), &holds, &admission) };
+        let entry = with_attempt(entry, named);
         if let Err(error) = self.journal.begin(&entry) {
             // the guard gives the hold back
             tracing::warn!(%error, "the journal takes no new request");
@@ -127,7 +162,7 @@ impl Gate {
         }
         guard.armed = false;
         let lease_ms = i64::try_from(rules.lease_ms).unwrap_or(i64::MAX);
-        let views = views(who, &entry.model_dispatched, &holds, &admission.standings, now);
+        let views = views(who, (&entry.model_dispatched, class), &holds, &admission.standings, now);
         let announced = |hold: &Hold| !matches!(hold.rule, Rule::Rate { .. });
         let (kept, epochs) =
             holds.into_iter().zip(admission.epochs).filter(|(hold, _)| announced(hold)).unzip();
@@ -143,39 +178,41 @@ impl Gate {
     }
 
     /// One attempt at the holds of a request, in the periods of this moment.
-    async fn hold<'a>(&'a self, rules: &Rules, who: &'a Who, model: &str) -> Result<Held<'a>, Denied> {
+    async fn hold<'a>(&'a self, rules: &Rules, who: &'a Who, call: Called<'_>) -> Result<Held<'a>, Denied> {
         let (now, rid, domain) = (self.now(), self.clock.request_id(), &who.subject.domain);
-        let holds = rules.policy.holds(&who.plan, &who.subject, model, now);
+        let mut holds = rules.policy.holds(&who.plan, &who.subject, (call.model, call.class), now);
         let guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
-        let verdict = self.decide(rules, domain, rid, &holds).await?;
+        if call.message.is_some() {
+            // an attempt that has just ended here must be known as charged, or its repeat would be charged too
+            self.own_settles(domain).await;
+        }
+        let reserve = Reserve { rid, domain, holds: &holds, lease_ms: rules.lease_ms, message: call.message };
+        let verdict = self.decide(rules, &reserve).await?;
+        if let Verdict::Admitted { admission: Admission { repeat: 1.., .. }, .. } = &verdict {
+            holds.iter_mut().filter(|hold| hold.rule.is_quota()).for_each(|hold| hold.amount = 0);
+        }
         Ok(Held { now, rid, holds, verdict, guard })
     }
 
-    async fn decide(
-        &self,
-        rules: &Rules,
-        domain: &Domain,
-        rid: Uuid,
-        holds: &[Hold],
-    ) -> Result<Verdict, Denied> {
-        let reserve = Reserve { rid, domain, holds, lease_ms: rules.lease_ms };
-        if holds.is_empty() {
-            let admission =
-                Admission { now_ms: self.clock.now_ms(), epochs: Vec::new(), standings: Vec::new() };
+    async fn decide(&self, rules: &Rules, reserve: &Reserve<'_>) -> Result<Verdict, Denied> {
+        let domain = reserve.domain;
+        if reserve.holds.is_empty() {
+            let (epochs, standings) = (Vec::new(), Vec::new());
+            let admission = Admission { now_ms: self.clock.now_ms(), epochs, standings, repeat: 0 };
             return Ok(Verdict::Admitted { admission, degraded: false });
         }
-        let mut verdict = self.reserve_on(&self.counters, &reserve).await;
+        let mut verdict = self.reserve_on(&self.counters, reserve).await;
         if matches!(verdict, Ok(Verdict::Refused(_))) && self.live.is_settling(domain) {
             // what has just ended here may still look as if it were in flight: nobody is refused for that
             self.own_settles(domain).await;
-            verdict = self.reserve_on(&self.counters, &reserve).await;
+            verdict = self.reserve_on(&self.counters, reserve).await;
         }
         match verdict {
             Ok(verdict) => {
                 self.outage.closed();
                 Ok(verdict)
             }
-            Err(error) => self.decide_without(rules, &reserve, &error).await,
+            Err(error) => self.decide_without(rules, reserve, &error).await,
         }
     }
 
@@ -232,6 +269,7 @@ impl Gate {
                     now_ms: self.clock.now_ms(),
                     epochs: vec![0; reserve.holds.len()],
                     standings: standings.collect(),
+                    repeat: 0,
                 };
                 Ok(Verdict::Admitted { admission, degraded: true })
             }
@@ -256,12 +294,12 @@ impl Gate {
 fn refusal(
     rules: &Rules,
     who: &Who,
-    model: &str,
+    (model, class): (&str, CallClass),
     holds: &[Hold],
     refused: &Refused,
     now: Timestamp,
 ) -> Denied {
-    let limit = who.plan.limits.iter().filter(|limit| limit.covers(model)).nth(refused.index);
+    let limit = who.plan.limits.iter().filter(|limit| limit.applies(model, class)).nth(refused.index);
     let standing = refused.standings.get(refused.index).copied().unwrap_or_default();
     let (Some(limit), Some(hold)) = (limit, holds.get(refused.index)) else {
         return Denied::Unavailable(
@@ -271,48 +309,6 @@ fn refusal(
     let still_available = still_available(&rules.policy, who, limit, holds, &refused.standings);
     let context = RefusalContext { now, resets_at: period_end(&hold.rule), still_available };
     Denied::Refused(Box::new(Refusal::new(limit, standing, context)))
-}
-
-fn entry(
-    rules: &Rules,
-    who: &Who,
-    asked: Asked,
-    (rid, now): (Uuid, Timestamp),
-    holds: &[Hold],
-    admission: &Admission,
-    degraded: bool,
-) -> Entry {
-    let groups = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
-    let admitted_at_ms = now.as_millisecond();
-    Entry {
-        id: rid,
-        month: crate::quota::Calendar::Month.period_at(now, &rules.policy.zone).id.to_string(),
-        day: crate::quota::Calendar::Day.period_at(now, &rules.policy.zone).id.to_string(),
-        request_id: asked.request_id,
-        admitted_at_ms,
-        ended_at_ms: admitted_at_ms,
-        domain: who.subject.domain.to_string(),
-        user: who.user.clone(),
-        team: who.team.clone(),
-        plan: who.plan.name.to_string(),
-        dialect: asked.dialect.to_owned(),
-        endpoint: asked.endpoint.to_owned(),
-        upstream: asked.upstream,
-        model_requested: asked.model_requested,
-        model_dispatched: asked.model,
-        groups,
-        stream: asked.stream,
-        outcome: Outcome::Crashed,
-        status: 0,
-        tokens: Tokens::default(),
-        charges: charges(holds, &admission.epochs),
-        cost_micro_usd: 0,
-        price: String::new(),
-        task: asked.task,
-        first_byte_ms: None,
-        duration_ms: 0,
-        degraded,
-    }
 }
 
 /// Gives back a reserve whose request never came to stand in the journal, also when its task is dropped half-way.
@@ -336,23 +332,14 @@ fn is_of_ledger(error: &StoreError) -> bool {
     matches!(error.store, "postgres" | "sqlite" | "journal")
 }
 
-/// The charges that go with quota holds; rates and in-flight limits are not in the ledger.
-fn charges(holds: &[Hold], epochs: &[u32]) -> Vec<Charge> {
-    let quota = holds.iter().zip(epochs).filter_map(|(hold, epoch)| match hold.rule {
-        Rule::Quota { period_start_ms, period_end_ms, .. } => Some(Charge {
-            bucket: hold.bucket.clone(),
-            epoch: *epoch,
-            period_start_ms,
-            period_end_ms,
-            amount: hold.amount,
-        }),
-        Rule::Open { .. } | Rule::Rate { .. } => None,
-    });
-    quota.collect()
-}
-
-fn views(who: &Who, model: &str, holds: &[Hold], standings: &[Standing], now: Timestamp) -> Vec<LimitView> {
-    let limits = who.plan.limits.iter().filter(|limit| limit.covers(model));
+fn views(
+    who: &Who,
+    (model, class): (&str, CallClass),
+    holds: &[Hold],
+    standings: &[Standing],
+    now: Timestamp,
+) -> Vec<LimitView> {
+    let limits = who.plan.limits.iter().filter(|limit| limit.applies(model, class));
     let numbers = holds.iter().zip(standings);
     limits.zip(numbers).map(|(limit, (hold, standing))| LimitView::new(limit, hold, *standing, now)).collect()
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Denied, Gate, LimitView, Who};
-use crate::quota::{Hold, Refusal, RefusalContext, Standing, Window};
+use crate::quota::{CallClass, Hold, Refusal, RefusalContext, Standing, Window};
 use crate::store::{BucketTotal, StoreError};
 
 use super::admit::period_end;
@@ -49,11 +49,12 @@ impl Gate {
         let (rules, now) = (self.rules(), self.now());
         let domain = &who.subject.domain;
         self.own_settles(domain).await;
-        let holds = rules.policy.holds(&who.plan, &who.subject, model, now);
+        let covering = who.plan.limits.iter().filter(|limit| limit.covers(model));
+        let holds: Vec<Hold> =
+            covering.clone().map(|limit| rules.policy.hold(limit, &who.subject, now)).collect();
         let snapshot = self.snapshot(&self.counters, who, &holds).await?;
         let totals = self.ledger.load(domain, now.as_millisecond()).await?;
         let dump = self.counters.dump(domain).await?.unwrap_or_default();
-        let covering = who.plan.limits.iter().filter(|limit| limit.covers(model));
         let numbers = holds.iter().zip(snapshot.standings.iter().zip(&snapshot.epochs));
         let explained = |hold: &Hold, view, epoch: u32| ExplainedLimit {
             view,
@@ -64,9 +65,9 @@ impl Gate {
         let limits = covering.clone().zip(numbers).map(|(limit, (hold, (standing, epoch)))| {
             explained(hold, LimitView::new(limit, hold, *standing, now), *epoch)
         });
-        let full = covering
-            .zip(holds.iter().zip(&snapshot.standings))
-            .find(|(limit, (_, standing))| !has_room(limit.window, standing));
+        let full = covering.zip(holds.iter().zip(&snapshot.standings)).find(|(limit, (_, standing))| {
+            limit.counts(CallClass::Message) && !has_room(limit.window, standing)
+        });
         let verdict = match (self.check_model(who, model), full) {
             (Err(Denied::ModelNotAllowed(text)), _) => Some(text),
             (_, Some((limit, (hold, standing)))) => {

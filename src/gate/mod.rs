@@ -4,6 +4,7 @@
 //! Knows the traits of `store` and the rules of `quota`; must not know Pingora, axum or any concrete store.
 
 mod admit;
+mod alerts;
 mod denied;
 mod explain;
 mod fallback;
@@ -13,6 +14,7 @@ mod permit;
 mod recover;
 mod refusals;
 mod reset;
+mod row;
 mod settle;
 mod upkeep;
 mod usage;
@@ -61,6 +63,8 @@ pub struct Rules {
     pub lease_ms: u64,
     /// What to do while the counters cannot be reached.
     pub on_outage: OnOutage,
+    /// Names of the webhooks that are told of thresholds.
+    pub webhooks: Vec<String>,
 }
 
 /// What the gate is built from.

@@ -51,7 +51,7 @@ impl Bench {
             fallback: Some(Arc::new(MemoryCounters::new(clock.clone()))),
             ledger: Arc::clone(&ledger),
             journal: Arc::clone(&journal),
-            rules: Rules { policy: policy(), lease_ms: 900_000, on_outage },
+            rules: Rules { policy: policy(), lease_ms: 900_000, on_outage, webhooks: Vec::new() },
             clock: clock.clone(),
         });
         let mut bench = Self { gate, counters, ledger, journal, clock, folder, tasks: Vec::new() };
@@ -116,7 +116,7 @@ fn set(written: &[&str], patterns: &[&str]) -> ModelSet {
 
 fn limit(name: &str, models: Option<ModelSet>, scope: Scope, max: u64, window: Window) -> Limit {
     let meter = if window == Window::Open { Meter::InFlight } else { Meter::Messages };
-    Limit { name: name.into(), meter, models, scope, max, window }
+    Limit { name: name.into(), meter, models, scope, max, window, alert_permille: Vec::new() }
 }
 
 /// free: 100 a month, 20 premium; team: also a pool of 30, 5 a second, 4 at once; anonymous: one model.
@@ -171,5 +171,6 @@ pub fn asked(model: &str) -> Asked {
         model: model.to_owned(),
         stream: false,
         task: String::new(),
+        message_id: None,
     }
 }

@@ -87,6 +87,11 @@ impl LimitView {
         self.standing.remaining() > 0
     }
 
+    /// Is it of no matter to the user's own messages?
+    fn is_background(&self) -> bool {
+        self.meter == Meter::Background
+    }
+
     fn is_premium(&self) -> bool {
         &*self.name == "premium" || self.models.iter().any(|model| model == "@premium")
     }
@@ -146,8 +151,9 @@ fn summary(limits: Vec<LimitView>, last_reset: Timestamp, resets_at: Timestamp, 
     let premium = limits.iter().filter(of_month).find(|view| view.is_premium());
     let total_messages = total.or(premium).map_or(0, |view| view.standing.used);
     let premium_messages = premium.map_or(0, |view| view.standing.used);
-    let can_send_message = limits.iter().filter(|view| view.models.is_empty()).all(LimitView::has_room);
-    let premium_room = limits.iter().filter(|view| view.is_premium()).all(LimitView::has_room);
+    let of_messages = || limits.iter().filter(|view| !view.is_background());
+    let can_send_message = of_messages().filter(|view| view.models.is_empty()).all(LimitView::has_room);
+    let premium_room = of_messages().filter(|view| view.is_premium()).all(LimitView::has_room);
     UsageView {
         last_reset,
         resets_at,

@@ -7,6 +7,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 
 use super::context::{Answer, Context, Forward};
+use super::drain::Bounds;
 use super::price::Cost;
 use super::{Gateway, cors};
 use crate::dialect::{
@@ -17,6 +18,7 @@ use crate::gate::{Ending, LimitView, Permit};
 use crate::quota::{Meter as Counted, Window};
 use crate::store::Outcome;
 use crate::store::entry::Tokens;
+use crate::upstream::OnDisconnect;
 
 /// Says that another model answered than the one asked for, and which.
 const FALLBACK: &str = "x-tollgate-model-fallback";
@@ -128,7 +130,7 @@ fn rate_items(permit: &Permit) -> Vec<RateItem> {
 fn rate_item(view: &LimitView) -> RateItem {
     let unit = match (view.meter, view.window) {
         (Counted::InFlight, _) | (_, Window::Open) => RateUnit::Concurrent,
-        (Counted::Messages, _) => RateUnit::Requests,
+        (Counted::Messages | Counted::Background, _) => RateUnit::Requests,
     };
     RateItem {
         name: view.name.to_string(),
@@ -160,7 +162,8 @@ impl Gateway {
                     *body = body.take().map(|chunk| rename.feed(chunk));
                 }
                 if end {
-                    self.ended(forward, Outcome::Ok);
+                    let left = forward.shared.is_draining();
+                    self.ended(forward, if left { Outcome::Cancelled } else { Outcome::Ok });
                 }
             }
             Answer::Error { kept, instead, .. } => {
@@ -181,6 +184,7 @@ impl Gateway {
 
     /// Ends the permit with what the meter has seen. Harmless when it has ended already.
     pub(super) fn ended(&self, forward: &mut Forward, outcome: Outcome) {
+        forward.shared.nothing_to_drain();
         let answer = std::mem::replace(&mut forward.answer, Answer::Ended);
         let Some(permit) = forward.permit.take() else { return };
         let (tokens, cost) = match answer {
@@ -192,6 +196,17 @@ impl Gateway {
         };
         self.metrics.consumed(tokens.input, tokens.output, tokens.cached, cost.micro_usd);
         permit.finish(Ending { outcome, tokens, cost_micro_usd: cost.micro_usd, price: cost.price });
+    }
+}
+
+impl Gateway {
+    /// Lets an answer that is charged be read to its end without its client, where its upstream is set so.
+    pub(super) fn allow_drain(&self, ctx: &mut Context) {
+        let Some(forward) = ctx.forward() else { return };
+        let OnDisconnect::Drain(drain) = forward.attempts.chosen.upstream.on_disconnect else { return };
+        if forward.permit.is_some() && matches!(forward.answer, Answer::Passing { .. }) {
+            forward.shared.may_drain(Bounds { drain, stopping: self.stopping.clone() });
+        }
     }
 }
 

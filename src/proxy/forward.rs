@@ -15,7 +15,11 @@ use crate::dialect::{Dialect, is_client_secret_or_hop, upstream_path};
 ///
 /// # Errors
 /// A path or a key that is no valid header: answered with 500.
-pub fn prepare(request: &mut RequestHeader, forward: &mut Forward) -> Result<()> {
+pub fn prepare(
+    request: &mut RequestHeader,
+    forward: &mut Forward,
+    private_headers: &[HeaderName],
+) -> Result<()> {
     let attempts = &forward.attempts;
     let upstream = &attempts.chosen.upstream;
     let path = upstream_path(&forward.route, &attempts.chosen.prefix, &attempts.model);
@@ -26,8 +30,8 @@ pub fn prepare(request: &mut RequestHeader, forward: &mut Forward) -> Result<()>
         let names = request.headers.keys().filter(|name| is_client_secret_or_hop(name.as_str()));
         names.cloned().collect()
     };
-    for name in private {
-        request.remove_header(&name);
+    for name in private.iter().chain(private_headers) {
+        request.remove_header(name);
     }
     request.remove_header(&TRANSFER_ENCODING);
     request.insert_header(CONTENT_LENGTH, forward.body_bytes)?;

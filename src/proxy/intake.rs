@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method};
 use pingora::Result;
 use pingora::proxy::Session;
 
@@ -16,8 +16,10 @@ use super::context::{Answer, Context, Forward, Stage};
 use super::problem::{self, Refused};
 use super::replay::{Shared, placeholder};
 use super::{Gateway, body, cors, respond};
-use crate::auth::{AuthError, Caller, client_address};
-use crate::dialect::{Ask, Dialect, Kind, Problem, Route, needs_usage, query_key, rewrite, route, scan};
+use crate::auth::{AuthError, Caller, ClientClaims, client_address, client_claims};
+use crate::dialect::{
+    Ask, Dialect, Kind, Problem, Route, RouteError, needs_usage, query_key, rewrite, route, scan,
+};
 use crate::gate::{Asked, Who};
 use crate::telemetry::{Labels, outcome};
 use crate::upstream::UpstreamTable;
@@ -49,6 +51,10 @@ impl Gateway {
         let found = match route(&header.method, &target, &header.headers) {
             Ok(Some(found)) => found,
             Ok(None) => return self.serve_page(session, ctx).await.map(|()| true),
+            Err(RouteError::MethodNotAllowed { dialect, allow }) if header.method == Method::OPTIONS => {
+                ctx.dialect = dialect;
+                return respond::options(session, ctx, allow).await.map(|()| true);
+            }
             Err(error) => {
                 ctx.dialect = error.dialect();
                 respond::refuse(session, ctx, Refused::new(error.problem(), outcome::BAD_REQUEST)).await?;
@@ -57,8 +63,8 @@ impl Gateway {
         };
         ctx.dialect = found.dialect;
         ctx.labels.dialect = found.dialect.as_str();
-        let who = match self.who(session, &found, &target).await {
-            Ok(who) => who,
+        let (who, claims) = match self.who(session, &found, &target).await {
+            Ok(found) => found,
             Err(refused) => return respond::refuse(session, ctx, refused).await.map(|()| true),
         };
         ctx.labels.plan = who.plan.name.to_string();
@@ -69,7 +75,7 @@ impl Gateway {
             }
             return Ok(true);
         }
-        match self.admit(session, ctx, found, &who).await {
+        match self.admit(session, ctx, found, (&who, claims)).await {
             Step::Forward(forward) => {
                 ctx.stage = Stage::Forwarding(forward);
                 Ok(false)
@@ -83,26 +89,30 @@ impl Gateway {
         }
     }
 
-    async fn who(&self, session: &Session, route: &Route, target: &str) -> Result<Who, Refused> {
+    async fn who(
+        &self,
+        session: &Session,
+        route: &Route,
+        target: &str,
+    ) -> Result<(Who, ClientClaims), Refused> {
         let headers = &session.req_header().headers;
         let query = target.split_once('?').map(|(_, query)| query);
         let key = query.filter(|_| route.dialect == Dialect::Gemini).and_then(query_key);
-        let caller =
-            self.caller(headers, key.as_deref(), self.address(session)).await.map_err(problem::of_auth)?;
-        self.gate.identify(&caller).map_err(|denied| problem::of_denied(&denied))
+        let caller = self.caller(session, key.as_deref()).await.map_err(problem::of_auth)?;
+        let who = self.gate.identify(&caller).map_err(|denied| problem::of_denied(&denied))?;
+        Ok((who, client_claims(&self.edge.load().client_rules, headers, caller.issuer.as_deref())))
     }
 
     /// Who is calling: a verified user, or nobody at this address.
-    async fn caller(
-        &self,
-        headers: &HeaderMap,
-        query_key: Option<&str>,
-        address: IpAddr,
-    ) -> Result<Caller, AuthError> {
+    async fn caller(&self, session: &Session, query_key: Option<&str>) -> Result<Caller, AuthError> {
+        let headers = &session.req_header().headers;
         let auth = self.auth.load_full();
         let Some(credential) = auth.credential(headers, query_key)? else {
-            return Ok(Caller::anonymous(address));
+            return Ok(Caller::anonymous(self.address(session)));
         };
+        if let Some(caller) = auth.service(&credential, headers, peer(session))? {
+            return Ok(caller);
+        }
         let verified = match auth.cached(&credential) {
             Some(verified) => verified,
             None => auth.authenticate(&credential).await?,
@@ -111,9 +121,7 @@ impl Gateway {
     }
 
     pub(super) fn address(&self, session: &Session) -> IpAddr {
-        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-        client_address(peer, &session.req_header().headers, &self.edge.load().trusted_proxies)
+        client_address(peer(session), &session.req_header().headers, &self.edge.load().trusted_proxies)
     }
 
     fn request_id(&self, headers: &HeaderMap) -> String {
@@ -127,7 +135,13 @@ impl Gateway {
     }
 
     /// Body, model, upstream, hold.
-    async fn admit(&self, session: &mut Session, ctx: &mut Context, route: Route, who: &Who) -> Step {
+    async fn admit(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        route: Route,
+        (who, claims): (&Who, ClientClaims),
+    ) -> Step {
         let headers = &session.req_header().headers;
         if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             let text = "A compressed request body is not accepted: send it without `Content-Encoding`.";
@@ -154,7 +168,7 @@ impl Gateway {
         };
         ctx.labels = self.labels(ctx.labels.dialect, &attempts.chosen.upstream.name, &model, who);
         let permit = if route.endpoint.metered() {
-            let asked = asked(&ctx.request_id, &route, &ask, &attempts);
+            let asked = asked(&ctx.request_id, &route, (&ask, claims), &attempts);
             match self.gate.admit(who, asked).await {
                 Ok(permit) => Some(permit),
                 Err(denied) => return Step::Refused(problem::of_denied(&denied)),
@@ -215,7 +229,13 @@ impl Gateway {
     }
 }
 
-fn asked(request_id: &str, route: &Route, ask: &Ask, attempts: &Attempts) -> Asked {
+/// Who opened the connection.
+fn peer(session: &Session) -> IpAddr {
+    let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+    peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))
+}
+
+fn asked(request_id: &str, route: &Route, (ask, claims): (&Ask, ClientClaims), attempts: &Attempts) -> Asked {
     Asked {
         request_id: request_id.to_owned(),
         dialect: route.dialect.as_str(),
@@ -224,6 +244,7 @@ fn asked(request_id: &str, route: &Route, ask: &Ask, attempts: &Attempts) -> Ask
         model_requested: ask.model.clone(),
         model: attempts.model.clone(),
         stream: ask.stream || route.stream_by_path,
-        task: String::new(),
+        task: claims.task,
+        message_id: claims.message_id,
     }
 }

@@ -2,6 +2,7 @@
 //! answer back, piece by piece.
 
 use axum::body::Body;
+use http::Method;
 use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use http_body_util::BodyExt;
 use pingora::http::ResponseHeader;
@@ -32,7 +33,9 @@ impl Gateway {
         };
         let head = session.req_header();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut request = http::Request::builder().method(head.method.clone()).uri(target);
+        // a router asked with HEAD forgets the body's length: it is asked with GET, and `write` leaves the body out
+        let method = if head.method == Method::HEAD { Method::GET } else { head.method.clone() };
+        let mut request = http::Request::builder().method(method).uri(target);
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&head.headers);
         }
@@ -55,7 +58,7 @@ async fn write(session: &mut Session, ctx: &Context, response: http::Response<Bo
     {
         cors::allow(&mut header, origin)?;
     }
-    let is_head = session.req_header().method == http::Method::HEAD;
+    let is_head = session.req_header().method == Method::HEAD;
     match http_body::Body::size_hint(&pieces).exact() {
         Some(bytes) => header.insert_header(http::header::CONTENT_LENGTH, bytes)?,
         None => header.insert_header(http::header::TRANSFER_ENCODING, "chunked")?,

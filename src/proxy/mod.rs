@@ -9,6 +9,7 @@ mod body;
 mod checks;
 mod context;
 mod cors;
+mod drain;
 mod forward;
 mod intake;
 mod listen;
@@ -25,11 +26,13 @@ mod respond;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
 
 pub use checks::keep_checked;
 pub use listen::{DoorSettings, serve};
@@ -37,7 +40,7 @@ pub use peer::Resolver;
 
 use peer::Authorities;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, ClientRules};
 use crate::clock::Stopwatch;
 use crate::gate::Gate;
 use crate::quota::PriceList;
@@ -69,6 +72,10 @@ pub struct Edge {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose scripts may call the gateway.
     pub cors_origins: Vec<String>,
+    /// How chat apps mark their calls.
+    pub client_rules: Vec<ClientRules>,
+    /// Headers of the configuration that name a person, carry a token or a message's id: they never go upstream.
+    pub private_headers: Vec<HeaderName>,
 }
 
 /// What the proxy is built from.
@@ -91,6 +98,8 @@ pub struct Parts {
     pub pages: axum::Router,
     /// Bounds at the door. Swapped on reload.
     pub edge: Arc<ArcSwap<Edge>>,
+    /// True once the gateway is asked to stop.
+    pub stopping: watch::Receiver<bool>,
     /// How many workers run requests.
     pub threads: usize,
 }
@@ -109,6 +118,7 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     pages: axum::Router,
     edge: Arc<ArcSwap<Edge>>,
+    stopping: watch::Receiver<bool>,
 }
 
 /// The proxy that [`serve`] runs.
@@ -134,6 +144,7 @@ pub fn build(parts: Parts) -> Arc<Proxy> {
         metrics: parts.metrics,
         pages: parts.pages,
         edge: parts.edge,
+        stopping: parts.stopping,
     };
     let mut proxy = http_proxy(&Arc::new(conf), gateway);
     let mut options = HttpServerOptions::default();

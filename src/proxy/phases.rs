@@ -75,6 +75,7 @@ impl ProxyHttp for Gateway {
         forward::prepare(
             request,
             ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?,
+            &self.edge.load().private_headers,
         )
     }
 
@@ -87,7 +88,9 @@ impl ProxyHttp for Gateway {
         if self.passes_over(response.status.as_u16(), ctx) {
             return Err(attempts::next_upstream());
         }
-        answer::header(response, ctx)
+        answer::header(response, ctx)?;
+        self.allow_drain(ctx);
+        Ok(())
     }
 
     fn response_body_filter(
@@ -97,6 +100,11 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        if ctx.forward().is_some_and(|forward| !forward.shared.takes(bytes)) {
+            let why = "the client left, and the rest of its answer is larger than is read without it";
+            return Error::e_explain(ErrorType::Custom("too much to drain"), why);
+        }
         self.piece(body, end, ctx);
         Ok(None)
     }
@@ -170,6 +178,10 @@ impl Gateway {
     /// Tells the client of a failure, if it can still be told. Returns the status.
     async fn tell_failure(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> u16 {
         if *error.esource() == ErrorSource::Downstream {
+            return 0;
+        }
+        if ctx.forward().is_some_and(|forward| forward.shared.is_draining()) {
+            tracing::info!(%error, request_id = %ctx.request_id, "an answer without its client was not read to its end");
             return 0;
         }
         let from_us =
@@ -250,6 +262,7 @@ impl Gateway {
             Stage::Answered(None) | Stage::Arrived => return,
         };
         let (outcome, label) = match (&forward.answer, error.map(Error::esource)) {
+            _ if forward.shared.is_draining() => (Outcome::Cancelled, outcome::CANCELLED),
             (Answer::None, Some(ErrorSource::Downstream)) => (Outcome::ClientGone, outcome::CANCELLED),
             (Answer::None | Answer::Error { .. }, _) => (Outcome::UpstreamError, outcome::UPSTREAM_ERROR),
             (Answer::Passing { .. }, Some(ErrorSource::Downstream)) => {

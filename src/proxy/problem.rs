@@ -37,9 +37,8 @@ pub fn of_auth(error: AuthError) -> Refused {
         | AuthError::Expired
         | AuthError::NotYetValid
         | AuthError::NotAccepted
-        | AuthError::Identity => {
-            Refused::new(Problem::new(Kind::InvalidApiKey, sentence), outcome::REFUSED_AUTH)
-        }
+        | AuthError::Identity
+        | AuthError::Peer => Refused::new(Problem::new(Kind::InvalidApiKey, sentence), outcome::REFUSED_AUTH),
     }
 }
 

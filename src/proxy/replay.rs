@@ -18,9 +18,16 @@ use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::{Error, ErrorType, Result};
 
+use super::drain::Draining;
 pub use super::patience::Patience;
 use super::patience::{Alarm, Pace};
 use pingora::protocols::l4::socket::SocketAddr;
+
+/// Why an upstream is given up.
+const SILENT: &str = "the upstream was silent for too long";
+
+/// Why an answer is read no further.
+const LATE: &str = "the client left, and its answer did not end before the time for it, or before a stop";
 
 /// What wrapper and context share.
 #[derive(Clone, Default)]
@@ -32,6 +39,7 @@ struct Slots {
     session: Option<ServerSession>,
     pace: Option<Pace>,
     late: bool,
+    draining: Draining,
 }
 
 impl Shared {
@@ -82,6 +90,10 @@ impl Shared {
         self.with(|slots| slots.late = true);
     }
 
+    pub(super) fn draining<T>(&self, act: impl FnOnce(&mut Draining) -> T) -> T {
+        self.with(|slots| act(&mut slots.draining))
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Slots) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -119,6 +131,29 @@ impl Replay {
         let Some(session) = &mut self.inner else { unreachable!("the wrapped session is there until drop") };
         session
     }
+}
+
+impl Replay {
+    /// The client could not be written to. True: its answer is read to the end all the same.
+    fn is_left(&mut self) -> bool {
+        let left = self.shared.client_left();
+        if left {
+            self.get_mut().set_keepalive(None);
+        }
+        left
+    }
+}
+
+/// What is done with an answer that nobody waits for; true at its end.
+fn thrown_away(tasks: Vec<HttpTask>) -> Result<bool> {
+    let mut ends = false;
+    for task in tasks {
+        ends |= task.is_end();
+        if let HttpTask::Failed(error) = task {
+            return Err(error);
+        }
+    }
+    Ok(ends)
 }
 
 #[async_trait]
@@ -164,7 +199,16 @@ impl CustomSession for Replay {
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let header = |task: &HttpTask| matches!(task, HttpTask::Header(header, _) if !header.status.is_informational());
         let begins = tasks.iter().any(header);
-        let done = self.get_mut().response_duplex_vec(tasks).await;
+        let ends = tasks.iter().any(HttpTask::is_end);
+        let fails = tasks.iter().any(|task| matches!(task, HttpTask::Failed(_)));
+        let done = if self.shared.is_draining() {
+            thrown_away(tasks)
+        } else {
+            match self.get_mut().response_duplex_vec(tasks).await {
+                Err(_) if !fails && self.is_left() => Ok(ends),
+                done => done,
+            }
+        };
         // after the write: the time that the client took is not the upstream's
         self.shared.with(|slots| slots.pace.as_mut().map(|pace| pace.heard(begins)));
         done
@@ -211,6 +255,9 @@ impl CustomSession for Replay {
     }
 
     async fn finish(&mut self) -> Result<()> {
+        if self.shared.is_draining() {
+            return Ok(());
+        }
         self.get_mut().finish_body().await
     }
 
@@ -222,9 +269,19 @@ impl CustomSession for Replay {
         // the body is done: what is left is to notice that the client leaves, or that the upstream says nothing. This is
         // polled for as long as Pingora waits for either
         let Self { inner: Some(inner), shared, alarm } = self else { return Ok(None) };
+        if !shared.is_draining() {
+            let heard = tokio::select! {
+                heard = inner.read_body_or_idle(true) => heard,
+                () = alarm.rings(shared) => return Error::e_explain(ErrorType::ReadTimedout, SILENT),
+            };
+            if heard.is_ok() || !shared.client_left() {
+                return heard;
+            }
+            inner.set_keepalive(None);
+        }
         tokio::select! {
-            left = inner.read_body_or_idle(true) => left,
-            () = alarm.rings(shared) => Error::e_explain(ErrorType::ReadTimedout, "the upstream was silent for too long"),
+            () = shared.drained_for_too_long() => Error::e_explain(ErrorType::ReadTimedout, LATE),
+            () = alarm.rings(shared) => Error::e_explain(ErrorType::ReadTimedout, SILENT),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The one place where an answer of our own is written to a client.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -43,6 +43,22 @@ pub async fn json(session: &mut Session, ctx: &mut Context, body: String) -> Res
 pub async fn preflight(session: &mut Session, ctx: &mut Context) -> Result<()> {
     ctx.stage = Stage::Answered(None);
     let header = cors::preflight(ctx.origin.as_deref(), &session.req_header().headers)?;
+    body::discard_small(session).await;
+    session.write_response_header(Box::new(header), true).await
+}
+
+/// Answers `OPTIONS` with the methods that a call takes (RFC 9110 §9.3.7).
+///
+/// # Errors
+/// The connection's.
+pub async fn options(session: &mut Session, ctx: &mut Context, allow: &str) -> Result<()> {
+    ctx.stage = Stage::Answered(None);
+    let mut header = ResponseHeader::build(204, Some(3))?;
+    header.insert_header(ALLOW, format!("{allow}, OPTIONS"))?;
+    header.insert_header("x-request-id", &ctx.request_id)?;
+    if let Some(origin) = &ctx.origin {
+        cors::allow(&mut header, origin)?;
+    }
     body::discard_small(session).await;
     session.write_response_header(Box::new(header), true).await
 }

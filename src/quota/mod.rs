@@ -13,7 +13,7 @@ mod window;
 
 pub use charge::{Bucket, Charge, Hold, Rule, Standing};
 pub use id::{Domain, Scope, decode_id, encode_id};
-pub use limit::{Limit, MAX_AMOUNT, Meter};
+pub use limit::{CallClass, Limit, MAX_AMOUNT, Meter};
 pub use pattern::Pattern;
 pub use plan::{Group, ModelSet, Plan, Policy, Subject};
 pub use price::{Price, PriceLine, PriceList, Priced};

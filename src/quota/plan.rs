@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Bucket, Domain, Hold, Limit, Pattern, Rule, Scope, Window, encode_id};
+use super::{Bucket, CallClass, Domain, Hold, Limit, Meter, Pattern, Rule, Scope, Window, encode_id};
 
 /// A named set of models (`@premium`).
 #[derive(Clone, Debug)]
@@ -94,6 +94,13 @@ impl Subject {
     }
 }
 
+impl Plan {
+    /// Does any of its limits count background calls on this model? Without one, each is a message.
+    pub fn caps_background(&self, model: &str) -> bool {
+        self.limits.iter().any(|limit| limit.meter == Meter::Background && limit.covers(model))
+    }
+}
+
 impl Policy {
     /// The groups a model belongs to, in alphabetical order.
     pub fn groups_of(&self, model: &str) -> Vec<Arc<str>> {
@@ -101,11 +108,17 @@ impl Policy {
         self.groups.values().filter(holds_model).map(|group| Arc::clone(&group.name)).collect()
     }
 
-    /// The holds that a request for `model` must take: one for each limit of the plan that covers the model, each of
+    /// The holds that a call of this class on `model` must take: one for each limit of the plan that applies, each of
     /// one unit, in the order of the plan.
-    pub fn holds(&self, plan: &Plan, subject: &Subject, model: &str, now: Timestamp) -> Vec<Hold> {
-        let covers = |limit: &&Limit| limit.covers(model);
-        plan.limits.iter().filter(covers).map(|limit| self.hold(limit, subject, now)).collect()
+    pub fn holds(
+        &self,
+        plan: &Plan,
+        subject: &Subject,
+        (model, class): (&str, CallClass),
+        now: Timestamp,
+    ) -> Vec<Hold> {
+        let applies = |limit: &&Limit| limit.applies(model, class);
+        plan.limits.iter().filter(applies).map(|limit| self.hold(limit, subject, now)).collect()
     }
 
     /// The hold of one limit, whatever model it covers.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Limit, Scope, Standing, Window};
+use super::{Limit, Meter, Scope, Standing, Window};
 
 /// A limit that would not take one more.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// Name of the limit.
     pub limit: Arc<str>,
+    /// What it counts.
+    pub meter: Meter,
     /// Its window.
     pub window: Window,
     /// Whose requests count together in it.
@@ -49,6 +51,7 @@ impl Refusal {
         };
         Self {
             limit: Arc::clone(&limit.name),
+            meter: limit.meter,
             window: limit.window,
             scope: limit.scope,
             standing,

@@ -143,7 +143,15 @@ fn patterns() {
 }
 
 fn limit(name: &str, scope: Scope, max: u64, window: Window) -> Limit {
-    Limit { name: name.into(), meter: Meter::Messages, models: None, scope, max, window }
+    Limit {
+        name: name.into(),
+        meter: Meter::Messages,
+        models: None,
+        scope,
+        max,
+        window,
+        alert_permille: Vec::new(),
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! [`TOMBSTONE_MS`]). A domain that is not loaded is COLD, never zero.
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::StoreError;
@@ -14,17 +15,28 @@ use crate::quota::{Charge, Domain, Hold, Standing};
 /// How long a settled request id is remembered: far longer than any repeat of a settle (60 s) or an announcement.
 pub const TOMBSTONE_MS: u64 = 300_000;
 
+/// How long after the first attempt of a message another one may go uncharged.
+pub const REPEAT_WITHIN_MS: u64 = 600_000;
+
+/// Uncharged repeats of one message: three attempts in all.
+pub const REPEATS_MAX: u32 = 2;
+
 /// Atomic counters. All times are the store's own (`now_ms` in answers), so gateways with wrong clocks agree.
 #[async_trait]
 pub trait Counters: Send + Sync {
     /// Takes all holds or none. Expired holds of the domain are given back first. The same request id again gets the
     /// same answer and one hold; a request id with a tombstone is admitted without a hold.
     /// Buckets follow their owner's current epoch, which the answer carries.
+    ///
+    /// With a message: if an earlier attempt of it was charged, was admitted less than [`REPEAT_WITHIN_MS`] ago and had
+    /// fewer than [`REPEATS_MAX`] repeats, this is a repeat. It takes nothing of quota holds (one of 0 still blocks);
+    /// rates and open requests are decided as ever. A cold domain has forgotten: then the attempt is charged again.
     async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError>;
 
     /// Ends a hold: gives back what was held and adds the charges to `used`, in the charges' own epoch and period.
     /// Without a hold (the lease ran out): nothing if a tombstone stands, else the charges are added and counted late.
-    /// Leaves a tombstone. Empty charges, or amounts of 0, release.
+    /// Leaves a tombstone. A charged hold that was taken with a message makes it one that may be repeated, counted from
+    /// that hold's admission, unless an attempt stands that still allows repeats. Empty charges, or amounts of 0, release.
     async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError>;
 
     /// Extends the leases of these requests to `lease_ms` from now. Returns the ids that no longer have a hold.
@@ -90,6 +102,31 @@ pub struct Reserve<'a> {
     pub holds: &'a [Hold],
     /// How long the holds stand if nobody settles or renews them, in milliseconds.
     pub lease_ms: u64,
+    /// The message that this is an attempt of, if its client is believed.
+    pub message: Option<&'a MessageKey>,
+}
+
+/// One message of one user on one model: 128 bits of a hash in hexadecimal digits, never what a client sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageKey(String);
+
+impl MessageKey {
+    /// The key of a message; `parts` are what tells it from all others in its domain.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // the length first, so that no two lists of parts run into one text
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let kept = u128::from_be_bytes(hash.finalize().first_chunk().copied().unwrap_or_default());
+        Self(format!("{kept:032x}"))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The answer to a reserve.
@@ -115,6 +152,8 @@ pub struct Admission {
     pub epochs: Vec<u32>,
     /// The numbers after this hold was taken, in the order of the holds.
     pub standings: Vec<Standing>,
+    /// 0: everything is held; 1 to [`REPEATS_MAX`]: which repeat of a charged message it is, quota holds took nothing.
+    pub repeat: u32,
 }
 
 /// The numbers of a refusal.

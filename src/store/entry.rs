@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::outbox::Alerts;
 use crate::quota::{Bucket, Charge, Scope};
 
 /// How a request ended (the outcome table of `ARCHITECTURE.md`).
@@ -90,9 +91,17 @@ pub struct Entry {
     /// The price that was used, as text (`input/output/cached` micro-USD per million tokens); empty: none known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub price: String,
-    /// What the client said the request is for (a chat app's background task); empty: a message.
+    /// What the client said the request is for, where it was counted as background (a chat app's title, say); empty:
+    /// counted as a message.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub task: String,
+    /// Which attempt of its message it is, as far as its client is believed: 2 and 3 are not charged. 0: no message was
+    /// named.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+    /// The hash of the message that was named; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message_hash: String,
     /// Milliseconds to the upstream's first byte; `None` if there was none.
     pub first_byte_ms: Option<u64>,
     /// Milliseconds from admission to the end.
@@ -100,6 +109,14 @@ pub struct Entry {
     /// Decided without the counters, by the `allow` policy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
+    /// Whom to tell of thresholds; absent when no limit of the request has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Tokens of one answer.
@@ -118,8 +135,12 @@ pub struct Tokens {
 }
 
 impl Entry {
-    /// 1 if the request was a message: its upstream answered 2xx, whatever happened then. Else 0.
+    /// 1 if the request was a message of the user's: its upstream answered 2xx, whatever happened then. Else 0, as for
+    /// every background call and every repeat of a charged message.
     pub fn messages(&self) -> u64 {
+        if !self.task.is_empty() || self.attempt > 1 {
+            return 0;
+        }
         let began = match self.outcome {
             Outcome::Ok | Outcome::Cancelled | Outcome::Truncated | Outcome::Crashed => true,
             Outcome::UpstreamError | Outcome::ClientGone => false,

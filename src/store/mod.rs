@@ -16,6 +16,7 @@ pub mod ledger;
 #[cfg(test)]
 pub(crate) mod ledger_suite;
 pub mod memory;
+pub mod outbox;
 pub mod postgres;
 pub mod redis;
 pub mod replica;
@@ -26,14 +27,16 @@ pub mod writer;
 
 pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, KnownUser, NamedSums, RefusalTotal, UsageSums};
 pub use counters::{
-    Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, Refused, Reserve, Reserved,
-    Settled, Snapshot,
+    Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, MessageKey, Refused, Reserve,
+    Reserved, Settled, Snapshot,
 };
 pub use entry::{Entry, Outcome};
 pub use ledger::{
     Audit, AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest,
     Seen,
 };
+
+pub use outbox::{Alerts, LimitAlert, Outbox};
 
 use thiserror::Error;
 

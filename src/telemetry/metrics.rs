@@ -87,6 +87,28 @@ pub struct Metrics {
     pub replica_failures: IntCounter,
     active_users: IntGaugeVec,
     config_reloads: IntCounterVec,
+    webhooks: Webhooks,
+}
+
+/// Of the notifier.
+struct Webhooks {
+    attempts: IntCounterVec,
+    pending: IntGauge,
+    dead: IntGauge,
+}
+
+impl Webhooks {
+    fn new(set: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            attempts: set.counters(
+                "tollgate_webhooks_total",
+                "attempts to deliver a webhook, by result",
+                &["webhook", "result"],
+            )?,
+            pending: set.gauge("tollgate_webhooks_pending", "webhooks that are not delivered yet")?,
+            dead: set.gauge("tollgate_webhooks_dead", "webhooks that were given up")?,
+        })
+    }
 }
 
 /// Latency buckets in seconds: from the gateway's own microseconds to a long answer.
@@ -165,6 +187,7 @@ impl Metrics {
                 "configuration reloads by result",
                 &["result"],
             )?,
+            webhooks: Webhooks::new(&set)?,
             registry,
         };
         Registrar(&metrics.registry).build_info()?;
@@ -201,6 +224,17 @@ impl Metrics {
         for (window, users) in [("day", day), ("week", week), ("month", month)] {
             self.active_users.with_label_values(&[window]).set(i64::try_from(users).unwrap_or(i64::MAX));
         }
+    }
+
+    /// An attempt to deliver a webhook: `delivered`, `failed` or `dead`.
+    pub fn webhook(&self, webhook: &str, result: &str) {
+        self.webhooks.attempts.with_label_values(&[webhook, result]).inc();
+    }
+
+    /// Webhooks in the outbox that are not delivered yet, and those that were given up.
+    pub fn webhooks_open(&self, pending: u64, dead: u64) {
+        self.webhooks.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.webhooks.dead.set(i64::try_from(dead).unwrap_or(i64::MAX));
     }
 
     /// An answer by a model that has no price. `model` is one that the configuration names, or `other`.

@@ -7,5 +7,5 @@ mod table;
 
 pub use fleet::{Fleet, Full, Slot};
 pub use health::{Health, Leave};
-pub use settings::{BaseUrl, Check, UpstreamSettings};
+pub use settings::{BaseUrl, Check, Drain, OnDisconnect, UpstreamSettings};
 pub use table::{Chosen, NoUpstream, UpstreamTable};

@@ -30,10 +30,30 @@ pub struct UpstreamSettings {
     pub priority: u32,
     /// Requests it may have at once; `None`: no limit.
     pub max_concurrent: Option<u32>,
+    /// What happens to an answer whose client leaves in the middle.
+    pub on_disconnect: OnDisconnect,
     /// The authorities that may sign its certificate, each DER-encoded, instead of the usual ones; empty: those.
     pub ca: Vec<Vec<u8>>,
     /// Ask it from time to time whether it is there.
     pub check: Option<Check>,
+}
+
+/// What happens to an answer whose client leaves in the middle. The message is charged either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// The upstream is stopped at once; the tokens are estimated.
+    Stop,
+    /// The answer is read to its end within these bounds, so that the tokens are the upstream's own figures.
+    Drain(Drain),
+}
+
+/// How much of an answer is read after its client has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// At most so many bytes.
+    pub max_bytes: u64,
+    /// At most for so long, in milliseconds.
+    pub max_time_ms: u64,
 }
 
 /// An active check: `GET` of a path without a key. Any answer below 500 within the time to connect means that the
@@ -66,6 +86,7 @@ impl UpstreamSettings {
             weight: 1,
             priority: 0,
             max_concurrent: None,
+            on_disconnect: OnDisconnect::Stop,
             ca: Vec::new(),
             check: None,
         }

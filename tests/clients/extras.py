@@ -2,6 +2,9 @@
 
 import asyncio
 import io
+import os
+import re
+import subprocess
 
 from harness import GATEWAY, check, fresh_token, usage
 from sdks import PIXEL_PNG, Anthropic, GoogleGenai, OpenAI
@@ -129,11 +132,46 @@ def genai_chat():
     check(text.endswith("You said: two"), f"wrong text: {text}")
 
 
+def readme_block(language):
+    """What README.md shows in this language under "Clients"."""
+    with open(os.environ["TOLLGATE_README"], encoding="utf-8") as file:
+        section = file.read().split("\n### Clients\n")[1].split("\n### ")[0]
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", section, re.M | re.S)
+    check(len(blocks) == 1, f"{len(blocks)} blocks of {language} under `Clients` in README.md")
+    return blocks[0]
+
+
+def readme_python():
+    import google.genai
+    import litellm
+    import openai
+    import anthropic
+    from langchain_openai import ChatOpenAI
+
+    key = fresh_token()
+    names = {
+        "openai": openai, "anthropic": anthropic, "google": google, "litellm": litellm, "ChatOpenAI": ChatOpenAI,
+        "gateway": GATEWAY, "token": key, "messages": [{"role": "user", "content": "hi"}],
+    }
+    exec(compile(readme_block("python"), "README.md", "exec"), names)
+    check(usage(key)["totalMessages"] == 5, f"five clients, five messages: {usage(key)}")
+
+
+def readme_curl():
+    key = fresh_token()
+    environment = {"PATH": os.environ["PATH"], "gateway": GATEWAY, "token": key}
+    done = subprocess.run(
+        ["bash", "-euc", readme_block("bash")], env=environment, capture_output=True, text=True, timeout=60
+    )
+    check(done.returncode == 0 and "I am the stub" in done.stdout, f"{done.returncode}: {done.stdout}{done.stderr}")
+    check(usage(key)["totalMessages"] == 1, "one message")
+
+
 CASES = [
     (function.__name__.replace("_", " ", 1), function)
     for function in [
         openai_responses, openai_stream_usage, openai_completion, openai_embeddings, openai_audio, openai_images,
         openai_async, anthropic_count_tokens, anthropic_stream_usage, anthropic_bearer, genai_count_tokens, genai_embed,
-        genai_chat,
+        genai_chat, readme_python, readme_curl,
     ]
 ]

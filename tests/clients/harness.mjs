@@ -16,6 +16,8 @@ const SECRET = env("TOLLGATE_SECRET");
 // The numbers of the shipped plan `free`.
 export const TOTAL = 100;
 export const PREMIUM = 20;
+// Messages a minute of the plan `brisk`.
+export const BRISK = 30;
 
 // How long a number may take to reach `/metrics` or `/stub/stats` after the answer.
 const PATIENCE_MS = 5_000;

@@ -22,6 +22,8 @@ SECRET = os.environ["TOLLGATE_SECRET"]
 
 # The numbers of the shipped plan `free`.
 TOTAL, PREMIUM = 100, 20
+# Messages a minute of the plan `brisk`.
+BRISK = 30
 
 # How long a number may take to reach `/metrics` or `/stub/stats` after the answer.
 PATIENCE_S = 5.0

@@ -20,6 +20,7 @@ const WEATHER = { type: "object", properties: { city: { type: "string" } }, requ
 
 class OpenAI {
   static title = "openai";
+  static retries = true;
   static ordinary = "gpt-4o-mini";
 
   constructor(key) {
@@ -68,6 +69,7 @@ class OpenAI {
 
 class Anthropic {
   static title = "@anthropic-ai/sdk";
+  static retries = true;
   static ordinary = "gpt-4o-mini";
 
   constructor(key) {
@@ -115,6 +117,7 @@ class Anthropic {
 
 class Google {
   static title = "@google/genai";
+  static retries = false;
   static ordinary = "gemini-2.0-flash";
 
   constructor(key) {
@@ -162,6 +165,7 @@ class Google {
 function vercel(title, ordinary, provider) {
   return class {
     static title = title;
+    static retries = true;
     static ordinary = ordinary;
     static attempts429 = 3;
 
@@ -228,3 +232,6 @@ export async function embedTwo(key) {
 
 /** The OpenAI SDK's client itself, for calls that only it has. */
 export const openAiClient = (key) => new OpenAI(key).client;
+
+/** What the README's block takes as imported. */
+export const README_NAMES = { OpenAI: OpenAiSdk, Anthropic: AnthropicSdk, GoogleGenAI, createOpenAI, generateText };

@@ -21,6 +21,7 @@ WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 
 class OpenAI:
     name = "openai"
+    retries = True
     ordinary = "gpt-4o-mini"
 
     def __init__(self, key):
@@ -64,6 +65,7 @@ class OpenAI:
 
 class Anthropic:
     name = "anthropic"
+    retries = True
     ordinary = "gpt-4o-mini"
 
     def __init__(self, key):
@@ -110,6 +112,7 @@ class Anthropic:
 
 class GoogleGenai:
     name = "google-genai"
+    retries = False
     ordinary = "gemini-2.0-flash"
     statuses = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED"}
 
@@ -158,6 +161,7 @@ class GoogleGenai:
 
 class LangChain:
     name = "langchain-openai"
+    retries = True
     ordinary = "gpt-4o-mini"
 
     def __init__(self, key):
@@ -201,6 +205,7 @@ class LangChain:
 
 class LiteLlm:
     name = "litellm"
+    retries = True
     ordinary = "gpt-4o-mini"
 
     def __init__(self, key):

@@ -2,10 +2,12 @@
 //
 // `suite.mjs [--only TEXT]`: TEXT picks the cases whose name contains it.
 
+import { readFile } from "node:fs/promises";
+
 import {
-  PREMIUM, TOTAL, check, eventually, freshToken, refused, resetDate, run, stub, usage,
+  BRISK, GATEWAY, PREMIUM, TOTAL, check, eventually, freshToken, outcomes, refused, resetDate, run, stub, usage,
 } from "./harness.mjs";
-import { ALL, embedTwo, openAiClient } from "./sdks.mjs";
+import { ALL, README_NAMES, embedTwo, openAiClient } from "./sdks.mjs";
 
 const PREMIUM_MODEL = "claude-3-opus";
 const ANONYMOUS_MODEL = "gemini-2.0-flash";
@@ -115,6 +117,41 @@ async function total_limit(Sdk) {
   check(totalMessages === TOTAL && !canSendMessage, `the usage says ${totalMessages}, ${canSendMessage}`);
 }
 
+/** 30 a minute: the message that is one too many comes back by itself after the stated wait, where the SDK retries. */
+async function short_window(Sdk) {
+  const before = await outcomes("refused_rate");
+  const client = new Sdk(freshToken({ plan: "brisk" }));
+  let sent = 0;
+  while (sent < BRISK * 3 && (await outcomes("refused_rate")) === before) {
+    sent += 1;
+    try {
+      const { text } = await client.call("hi");
+      check(text === spoken(Sdk.ordinary, "hi"), `wrong text: ${text}`);
+    } catch (error) {
+      check(!Sdk.retries && client.isRight(429, error), `wrong error: ${error.name}: ${error.message}`);
+    }
+  }
+  check(sent > BRISK, `refused at message ${sent} of ${BRISK}`);
+  const attempts = (await outcomes("refused_rate")) - before;
+  check(attempts === 1, `${attempts} attempts were refused, not 1`);
+}
+
+/** The upstream dies in mid-stream: the SDK throws, and never takes what has come for the whole. */
+async function torn_stream(Sdk) {
+  const { requests } = await stub();
+  const pieces = [];
+  let failure;
+  try {
+    const headers = { "x-stub-pieces": "40", "x-stub-cut-after": "5" };
+    for await (const piece of new Sdk(freshToken()).stream("hi", { headers })) pieces.push(piece);
+  } catch (error) {
+    failure = error;
+  }
+  check(failure, `the torn text was taken for the whole: ${pieces.join("")}`);
+  check(pieces.length <= 5, `pieces: ${pieces}`);
+  check((await stub()).requests === requests + 1, "a torn stream is not asked for again");
+}
+
 /** The right class, and a sentence that says what happened and when it ends. */
 function checkRefusal(client, error) {
   check(client.isRight(429, error), `wrong class: ${error.name}: ${error.message}`);
@@ -143,14 +180,29 @@ async function embeddings() {
   }
 }
 
-const EACH = [call, stream, abort, tools, image, models, expired_token, anonymous, premium_limit, total_limit];
+/** What README.md shows under "Clients", run as it stands there. */
+async function readme() {
+  const section = (await readFile(process.env.TOLLGATE_README, "utf8")).split("\n### Clients\n")[1].split("\n### ")[0];
+  const blocks = [...section.matchAll(/^```js\n(.*?)^```$/gms)];
+  check(blocks.length === 1, `${blocks.length} blocks of js under \`Clients\` in README.md`);
+  const token = freshToken();
+  const names = { ...README_NAMES, gateway: GATEWAY, token, messages: [{ role: "user", content: "hi" }] };
+  const AsyncFunction = readme.constructor;
+  await new AsyncFunction(...Object.keys(names), blocks[0][1])(...Object.values(names));
+  const { totalMessages } = await usage(token);
+  check(totalMessages === 4, `four clients, ${totalMessages} messages`);
+}
+
+const EACH = [
+  call, stream, abort, tools, image, models, torn_stream, short_window, expired_token, anonymous, premium_limit, total_limit,
+];
 const cases = ALL.flatMap((Sdk) =>
   EACH.filter((body) => body !== models || Sdk.prototype.models).map((body) => [
     `${Sdk.title} ${body.name}`,
     () => body(Sdk),
   ]),
 );
-cases.push(["openai responses", responses], ["openai and ai embeddings", embeddings]);
+cases.push(["openai responses", responses], ["openai and ai embeddings", embeddings], ["readme", readme]);
 
 const [option, text, ...rest] = process.argv.slice(2);
 if ((option !== undefined && option !== "--only") || (option && !text) || rest.length) {

@@ -5,10 +5,11 @@ other text picks the cases whose name contains it.
 """
 
 import sys
+import time
 
 import extras
 from harness import (
-    PREMIUM, TOTAL, Attempts, check, eventually, fresh_token, refused, reset_date, run, stub, usage
+    BRISK, PREMIUM, TOTAL, Attempts, check, eventually, fresh_token, outcomes, refused, reset_date, run, stub, usage
 )
 from sdks import ALL, BASIC
 
@@ -116,10 +117,46 @@ def check_sentence(error):
     check("exhausted" in text and reset_date() in text, f"not a sentence for a person: {text}")
 
 
+def short_window(sdk):
+    """30 a minute: the message that is one too many comes back by itself after the stated wait, where the SDK retries."""
+    before, began = outcomes("refused_rate"), time.monotonic()
+    client = sdk(fresh_token(plan="brisk"))
+    for sent in range(BRISK * 3):
+        if client.retries:
+            text, _ = client.call(sdk.ordinary, "hi")
+            check(text.endswith("You said: hi"), f"wrong text: {text}")
+        else:
+            try:
+                client.call(sdk.ordinary, "hi")
+            except Exception as error:
+                check(client.is_right(429, error), f"wrong class: {type(error)}: {error}")
+        if outcomes("refused_rate") > before:
+            break
+    check(sent >= BRISK, f"refused at message {sent + 1} of {BRISK}")
+    attempts = outcomes("refused_rate") - before
+    check(attempts == 1, f"after {time.monotonic() - began:.1f} s: {attempts} attempts were refused, not 1")
+
+
+def torn_stream(sdk):
+    """The upstream dies in mid-stream: the SDK raises, and never takes what has come for the whole."""
+    pieces, before = [], stub()["requests"]
+    try:
+        for piece in sdk(fresh_token()).stream(
+            sdk.ordinary, "hi", {"x-stub-pieces": "40", "x-stub-cut-after": "5"}
+        ):
+            pieces.append(piece)
+    except Exception as error:
+        check(not isinstance(error, StopIteration), "it ended")
+    else:
+        check(False, f"the torn text was taken for the whole: {''.join(pieces)}")
+    check(0 < len(pieces) <= 5, f"pieces: {pieces}")
+    check(stub()["requests"] == before + 1, "a torn stream is not asked for again")
+
+
 LIMITS = [expired_token, anonymous, premium_limit, total_limit]
 BASIC_CASES = [call, stream, *LIMITS]
 # litellm gives no way to close a stream; langchain and litellm have no model list.
-ALL_CASES = [call, stream, abort, tools, image, models, *LIMITS]
+ALL_CASES = [call, stream, abort, tools, image, models, torn_stream, short_window, *LIMITS]
 MISSING = {("litellm", abort), ("litellm", models), ("langchain-openai", models)}
 
 

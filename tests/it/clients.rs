@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::harness::{Rig, SECRET, Served};
+use toml_edit::value;
+
+use super::harness::{Rig, SECRET, Served, Setup};
 
 /// Set to 1 by who wants the suite: it needs the network the first time.
 const SWITCH: &str = "TOLLGATE_CLIENT_SUITE";
@@ -13,7 +15,11 @@ const SWITCH: &str = "TOLLGATE_CLIENT_SUITE";
 #[ignore = "fetches SDKs: run by `scripts/test`, or with TOLLGATE_CLIENT_SUITE=1 and --run-ignored"]
 async fn real_client_sdks_call_stream_and_are_refused_as_they_should() {
     assert_eq!(std::env::var(SWITCH).as_deref(), Ok("1"), "`{SWITCH}` is the switch of this test");
-    let rig = Rig::start().await;
+    let brisk = Setup::default().plan("brisk", 30).change(|file| {
+        let limits = file["plans"]["brisk"]["limits"].as_array_of_tables_mut().unwrap();
+        limits.get_mut(0).unwrap()["per"] = value("minute");
+    });
+    let rig = Rig::with(brisk).await;
     let mut suite = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/run"));
     suite
         .arg(cache().join("clients"))

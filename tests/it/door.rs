@@ -1,8 +1,8 @@
 //! The listener and clients of every kind: old, slow, silent, half-spoken.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
-use super::harness::{Dialect, Rig, Wire, h2c_client};
+use super::harness::{Answer, Dialect, Rig, Wire, h2c_client};
 
 const MODEL: &str = "gemini-2.0-flash";
 
@@ -111,5 +111,66 @@ async fn operators_pages_are_not_on_the_clients_port() {
         assert_eq!(get(&rig.gateway().url).await.unwrap().status(), StatusCode::NOT_FOUND, "{path}");
         assert_eq!(get(&rig.gateway().admin_url).await.unwrap().status(), StatusCode::OK, "{path}");
     }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get_and_no_body() {
+    let rig = Rig::start().await;
+    let token = rig.token("alice");
+    for (path, status) in [
+        ("/v1/models", "200"),
+        ("/v1/models/gemini-2.0-flash", "200"),
+        ("/v1beta/models", "200"),
+        ("/api/openapi.json", "200"),
+        ("/dashboard", "200"),
+        ("/api/usage", "200"),
+        ("/v1/unknown", "404"),
+        ("/v1beta/unknown", "404"),
+        ("/v1//models", "404"),
+        ("/v1/chat/completions", "405"),
+        ("/nowhere", "404"),
+    ] {
+        let mut wire = Wire::connect(&rig.gateway().url).await;
+        let ask = |method| {
+            format!(
+                "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {token}\r\nx-request-id: one\r\n\r\n"
+            )
+        };
+        wire.send(ask("HEAD")).await;
+        let head = wire.head().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
+        // were there a body, it would be read as the next answer's head
+        wire.send(ask("GET")).await;
+        let get = wire.answer().await;
+        let (get, _) = get.split_once("\r\n\r\n").unwrap();
+        let plain = |text: &str| -> Vec<String> {
+            let lines =
+                text.trim_end().lines().filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(plain(&head), plain(get), "{path}");
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn options_tells_the_methods_of_a_call() {
+    let rig = Rig::start().await;
+    for (path, allow) in [
+        ("/v1/chat/completions", "POST, OPTIONS"),
+        ("/v1/messages", "POST, OPTIONS"),
+        ("/v1beta/models/gemini-2.0-flash:generateContent", "POST, OPTIONS"),
+        ("/v1/models", "GET, HEAD, OPTIONS"),
+    ] {
+        for http in [&rig.http, &h2c_client()] {
+            let request = http.request(Method::OPTIONS, format!("{}{path}", rig.gateway().url));
+            let answer = Answer::read(request.send().await.unwrap()).await.unwrap();
+            assert_eq!((answer.status, answer.header("allow")), (StatusCode::NO_CONTENT, allow), "{path}");
+            assert!(answer.body.is_empty());
+        }
+    }
+    let request = rig.http.request(Method::OPTIONS, format!("{}/v1/unknown", rig.gateway().url));
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::NOT_FOUND);
     rig.finish().await;
 }

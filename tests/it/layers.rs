@@ -17,10 +17,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("auth", &["clock"]),
     ("store", &["clock", "quota"]),
+    ("notify", &["clock", "store", "telemetry"]),
     // settings structs only
-    ("config", &["quota", "auth", "upstream"]),
+    ("config", &["quota", "auth", "upstream", "notify"]),
     ("gate", &["clock", "quota", "auth", "store"]),
-    ("notify", &["clock", "quota", "auth", "store", "gate", "telemetry"]),
     ("api", &["clock", "quota", "auth", "store", "gate", "notify", "telemetry"]),
     ("proxy", &["clock", "quota", "dialect", "upstream", "auth", "store", "gate", "telemetry"]),
     (

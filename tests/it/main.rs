@@ -12,16 +12,20 @@
 mod harness;
 
 mod analytics;
+mod apps;
 mod bodies;
 mod browser;
 mod chaos;
+mod claude_code;
 mod clients;
 mod crash;
 mod door;
+mod drain;
 mod failover;
 mod faults;
 mod layers;
 mod live;
+mod mixed;
 mod quota;
 mod race;
 mod refusals;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use toml_edit::{DocumentMut, value};
 
 use super::failover::{before_the_stub, only, upstream};
-use super::harness::{Answer, Dialect, Folder, Port, Rig, Served, Setup};
+use super::harness::{Answer, Dialect, Folder, Port, Rig, Served, Setup, eventually};
 
 const MODEL: &str = "gemini-2.0-flash";
 
@@ -172,6 +172,36 @@ async fn an_answers_cost_stands_in_the_ledger_with_its_price() {
         sum += row.cost_micro_usd;
     }
     assert!((total_usd * 1e6 - f64::from(u32::try_from(sum).unwrap())).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_change_of_the_price_file_alone_is_taken_over() {
+    let folder = Folder::new();
+    let file = folder.path().join("prices.toml");
+    let list = |input: u32| format!("[[prices]]\nmodels = [\"*\"]\ninput = {input}\noutput = 1\n");
+    std::fs::write(&file, list(2)).unwrap();
+    let path = file.display().to_string();
+    let rig = Rig::with(Setup::default().change(move |toml| toml["prices"]["file"] = value(&path))).await;
+    let token = rig.token("alice");
+    let priced = async |before: &str| {
+        let call = rig.chat(&token, MODEL);
+        let id = call.id.clone();
+        assert_eq!(call.send().await.status, StatusCode::OK, "{before}");
+        id
+    };
+    let reloads = |result: &'static str| rig.gateway().metric_where("tollgate_config_reloads_total", result);
+    let first = priced("the first list").await;
+    std::fs::write(&file, "[[prices]]\n").unwrap();
+    eventually("the broken list is not refused", async || (reloads("refused").await == 1).then_some(()))
+        .await;
+    let second = priced("a broken list").await;
+    std::fs::write(&file, list(3)).unwrap();
+    eventually("the new list is not taken over", async || (reloads("ok").await == 1).then_some(())).await;
+    let third = priced("the new list").await;
+    let books = rig.finish().await;
+    let price = |id: &str| books.row(id).price.clone();
+    let of = |input: u32| format!("{input}000000/1000000/{input}000000");
+    assert_eq!([price(&first), price(&second), price(&third)], [of(2), of(2), of(3)]);
 }
 
 #[tokio::test]

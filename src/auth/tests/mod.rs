@@ -3,6 +3,7 @@
 //! Keys are fixed files under `keys/`; the clock stands still.
 
 mod addresses;
+mod clients;
 mod credentials;
 mod encodings;
 mod identities;

@@ -11,13 +11,13 @@ const FILE: &[(&str, &str, &str)] = &[
     (
         "[server]\n",
         "[sever]\n",
-        "t.toml:1: sever: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams, rewrite, fallback, prices\n\
+        "t.toml:1: sever: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, apps, upstreams, rewrite, fallback, prices, webhooks\n\
          hint: did you mean `server`?",
     ),
     (
         "[server]\n",
-        "webhooks = []\n[server]\n",
-        "t.toml:1: webhooks: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams, rewrite, fallback, prices",
+        "hooks = []\n[server]\n",
+        "t.toml:1: hooks: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, apps, upstreams, rewrite, fallback, prices, webhooks",
     ),
     (
         "[quota]\n",

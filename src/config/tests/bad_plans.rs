@@ -122,18 +122,18 @@ const LIMITS: &[(&str, &str, &str)] = &[
     (
         "name = \"pool\"\nmeter = \"messages\"\n",
         "name = \"pool\"\n",
-        "t.toml:45: plans.team.limits[0].meter: found nothing, allowed: messages, in_flight",
+        "t.toml:45: plans.team.limits[0].meter: found nothing, allowed: messages, background, in_flight",
     ),
     (
         "name = \"pool\"\nmeter = \"messages\"",
         "name = \"pool\"\nmeter = \"mesages\"",
-        "t.toml:47: plans.team.limits[0].meter: found \"mesages\", allowed: messages, in_flight\n\
+        "t.toml:47: plans.team.limits[0].meter: found \"mesages\", allowed: messages, background, in_flight\n\
          hint: did you mean `messages`?",
     ),
     (
         "name = \"pool\"\nmeter = \"messages\"",
         "name = \"pool\"\nmeter = \"cost_usd\"",
-        "t.toml:47: plans.team.limits[0].meter: found \"cost_usd\", allowed: messages, in_flight\n\
+        "t.toml:47: plans.team.limits[0].meter: found \"cost_usd\", allowed: messages, background, in_flight\n\
          hint: not supported by this version",
     ),
     (
@@ -203,25 +203,36 @@ const LIMITS: &[(&str, &str, &str)] = &[
     (
         r#"per = "year""#,
         "per = \"year\"\nrollover = 500",
-        "t.toml:51: plans.team.limits[0].rollover: found an unknown key, allowed: name, meter, models, scope, max, per\n\
+        "t.toml:51: plans.team.limits[0].rollover: found an unknown key, allowed: name, meter, models, scope, max, per, alert\n\
          hint: not supported by this version",
     ),
     (
         r#"per = "year""#,
-        "per = \"year\"\nalert = [0.8, 1.0]",
-        "t.toml:51: plans.team.limits[0].alert: found an unknown key, allowed: name, meter, models, scope, max, per\n\
-         hint: not supported by this version",
+        "per = \"year\"\nalert = [0.8, 80]",
+        "t.toml:51: plans.team.limits[0].alert[1]: found 80, allowed: a share of the limit from 0.001 to 1, in steps of 0.001\n\
+         hint: 80 % is 0.8",
+    ),
+    (
+        r#"per = "year""#,
+        "per = \"year\"\nalert = []",
+        "t.toml:51: plans.team.limits[0].alert: found 0 thresholds, allowed: 1 to 8",
+    ),
+    (
+        "max = 4",
+        "max = 4\nalert = [1]",
+        "t.toml:56: plans.team.limits[1].alert: found `alert` on a short limit, allowed: `alert` beside `per` of an hour or longer\n\
+         hint: a limit of a second or a minute, or of what is open at once, is reached all the time",
     ),
     (
         r#"per = "year""#,
         "per = \"year\"\nshadow = true",
-        "t.toml:51: plans.team.limits[0].shadow: found an unknown key, allowed: name, meter, models, scope, max, per\n\
+        "t.toml:51: plans.team.limits[0].shadow: found an unknown key, allowed: name, meter, models, scope, max, per, alert\n\
          hint: not supported by this version",
     ),
     (
         r#"per = "year""#,
         "per = \"year\"\nanchor = \"signup\"",
-        "t.toml:51: plans.team.limits[0].anchor: found an unknown key, allowed: name, meter, models, scope, max, per\n\
+        "t.toml:51: plans.team.limits[0].anchor: found an unknown key, allowed: name, meter, models, scope, max, per, alert\n\
          hint: not supported by this version",
     ),
 ];

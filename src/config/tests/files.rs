@@ -152,3 +152,18 @@ fn a_secret_stands_once() {
     // an empty one is none
     settings(&changed("redis_password = ", "redis_password_file = \"${UNSET:-}\"\nredis_password = "));
 }
+
+#[test]
+fn an_authority_of_redis_is_read_and_needs_tls() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = Folder::new("redis-ca");
+    let path = folder.file("ca.pem", key.cert.pem().as_bytes());
+    let url = r#"redis_url = "redis-cluster://one:6379?node=two:6379""#;
+    let with = |scheme: &str| {
+        SOUND.replace(url, &format!("redis_url = \"{scheme}://one:6379\"\nredis_ca_file = {path:?}"))
+    };
+    assert_eq!(settings(&with("rediss")).storage.redis_ca, [key.cert.der().to_vec()]);
+    let told = told(&with("redis"));
+    assert!(told.contains("storage.redis_ca_file: found a file although `redis_url` has no TLS"), "{told}");
+    assert!(told.contains("hint: write `rediss://` in `redis_url`"), "{told}");
+}

@@ -36,6 +36,7 @@ fn server_and_storage_are_read() {
             database_replica_url: Some("postgres://replica/tollgate".to_owned()),
             redis_url: Some("redis-cluster://one:6379?node=two:6379".to_owned()),
             redis_password: Some("hunter2-hunter2".to_owned()),
+            redis_ca: Vec::new(),
             migrate: false,
         }
     );

@@ -1,7 +1,7 @@
 //! What upstreams say beyond their address, other names for models, and models that stand in.
 
 use super::{SOUND, changed, settings, told};
-use crate::upstream::Check;
+use crate::upstream::{Check, Drain, OnDisconnect};
 
 const SERVES: &str = r#"serves = { openai = "/v1" }"#;
 
@@ -31,6 +31,19 @@ fn the_keys_of_an_upstream_are_read_and_have_their_defaults() {
 }
 
 #[test]
+fn what_happens_when_a_client_leaves_is_read_with_its_bounds() {
+    let set = |keys: &str| settings(&first(keys)).upstreams.remove(0).on_disconnect;
+    assert_eq!(set(""), OnDisconnect::Stop);
+    assert_eq!(set("on_disconnect = \"stop\""), OnDisconnect::Stop);
+    let drain = |max_bytes, max_time_ms| OnDisconnect::Drain(Drain { max_bytes, max_time_ms });
+    assert_eq!(set("on_disconnect = \"drain\""), drain(1_048_576, 30_000));
+    assert_eq!(
+        set("on_disconnect = \"drain\"\ndrain = { max_bytes = \"2KiB\", max_time = \"5s\" }"),
+        drain(2_048, 5_000)
+    );
+}
+
+#[test]
 fn patterns_may_be_shared() {
     let upstreams =
         settings(&changed(r#"models = ["gpt-*"]"#, r#"models = ["gpt-*", "CLAUDE-*"]"#)).upstreams;
@@ -45,6 +58,15 @@ fn the_keys_of_an_upstream_have_bounds() {
         ("weight = 0", "weight: found 0, allowed: an integer, 1 to 1000"),
         ("priority = -1", "priority: found -1, allowed: an integer, 0 to 1000"),
         ("max_concurrent = 0", "max_concurrent: found 0, allowed: an integer, 1 to 1000000"),
+        (
+            "on_disconnect = \"drian\"",
+            "on_disconnect: found \"drian\", allowed: stop, drain\nhint: did you mean `drain`?",
+        ),
+        (
+            "drain = { max_time = \"30s\" }",
+            "drain: found bounds that never apply, allowed: it beside `on_disconnect = \"drain\"`\n\
+             hint: add `on_disconnect = \"drain\"`, or remove the key",
+        ),
         (
             "health_check = {}",
             "health_check.path: found nothing, allowed: a path that begins with `/`, such as \"/v1\"",

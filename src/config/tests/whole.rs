@@ -18,7 +18,7 @@ fn all_problems_are_told_at_once_by_line() {
     assert_eq!(
         told(&text),
         "\
-t.toml:1: sever: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, upstreams, rewrite, fallback, prices
+t.toml:1: sever: found an unknown key, allowed: server, storage, quota, groups, plans, issuers, apps, upstreams, rewrite, fallback, prices, webhooks
 hint: did you mean `server`?
 
 t.toml:17: quota.default_plan: found an integer, allowed: a string

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{Meter, Usage};
 use crate::dialect::{Dialect, Endpoint};
 
+mod endpoints;
 mod filter;
 mod hostile;
 

@@ -145,9 +145,6 @@ fn ambiguous_paths_are_refused() {
         "/v1beta/models/m\\x:generateContent",
         "/v1beta/models/m;x=1:generateContent",
         "/v1beta/models/m%3Bx:generateContent",
-        "/v1beta//models/m:generateContent",
-        "/v1beta/models//m:generateContent",
-        "/v1beta/models/m:generateContent/",
         "/v1beta/models/m:generateContent.",
         "/v1beta/models/m%00:generateContent",
         "/v1beta/models/m%0a:generateContent",
@@ -161,13 +158,28 @@ fn ambiguous_paths_are_refused() {
         "/v1/chat%2Fcompletions",
         "/v1%2Fmessages",
         "/v1/./messages",
-        "//v1/messages",
-        "/v1//messages",
     ];
     for path in paths {
         let refused = post(path);
         assert!(matches!(refused, Err(RouteError::BadPath { .. })), "{path}: {refused:?}");
         assert_eq!(refused.unwrap_err().problem().status, 400);
+    }
+}
+
+#[test]
+fn a_path_with_an_empty_segment_is_no_call() {
+    for (path, dialect) in [
+        ("/v1beta//models/m:generateContent", Dialect::Gemini),
+        ("/v1beta/models//m:generateContent", Dialect::Gemini),
+        ("/v1beta/models/m:generateContent/", Dialect::Gemini),
+        ("//v1beta/models/m:generateContent", Dialect::Gemini),
+        ("//v1/chat/completions", Dialect::OpenAi),
+        ("/v1//chat/completions", Dialect::OpenAi),
+        ("/v1/chat/completions/", Dialect::OpenAi),
+        ("/v1/", Dialect::OpenAi),
+        ("/v1//", Dialect::OpenAi),
+    ] {
+        assert_eq!(post(path), Err(RouteError::NotFound { dialect }), "{path}");
     }
 }
 

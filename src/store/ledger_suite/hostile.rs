@@ -38,6 +38,12 @@ pub(crate) async fn hostile_texts_go_in_and_are_found(bench: &impl Bench) {
         assert_eq!(history.iter().map(|month| month.messages).sum::<u64>(), 1, "{shown:?}");
         assert_eq!(bench.ledger().domains_of(text, 9).await.unwrap().len(), 1, "{shown:?}");
     }
+    // a row with a task is no message: apart from the others
+    let tasks: Vec<Entry> =
+        texts.iter().map(|text| Entry { task: format!("{text}!"), ..entry("background") }).collect();
+    assert_eq!(bench.ledger().ingest(&tasks).await.unwrap().inserted, tasks.len() as u64);
+    let history = bench.ledger().history("background", 9).await.unwrap();
+    assert_eq!(history.iter().map(|month| month.messages).sum::<u64>(), 0);
 }
 
 /// The text in every place where an entry has one.
@@ -61,7 +67,7 @@ fn everywhere(text: &str) -> Entry {
         groups: vec![own(), own()],
         charges: vec![Charge { bucket, ..charge(text, 1) }],
         price: own(),
-        task: own(),
+        message_hash: own(),
         ..entry("someone")
     }
 }

@@ -52,9 +52,12 @@ pub(crate) fn entry(user: &str) -> Entry {
         cost_micro_usd: 33,
         price: String::new(),
         task: String::new(),
+        attempt: 0,
+        message_hash: String::new(),
         first_byte_ms: Some(120),
         duration_ms: 900,
         degraded: false,
+        alerts: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod fold;
 mod hostile;
 mod ingest;
 mod material;
+mod outbox;
 mod reads;
 mod resets;
 mod rollups;
@@ -14,6 +15,7 @@ pub(crate) use concurrent::*;
 pub(crate) use fold::*;
 pub(crate) use hostile::*;
 pub(crate) use ingest::*;
+pub(crate) use outbox::*;
 pub(crate) use reads::*;
 pub(crate) use resets::*;
 pub(crate) use rollups::*;
@@ -22,6 +24,7 @@ use async_trait::async_trait;
 
 use crate::store::audit::AuditRecord;
 use crate::store::ledger::Ledger;
+use crate::store::outbox::Outbox;
 
 pub(crate) use material::entry;
 
@@ -29,7 +32,7 @@ pub(crate) use material::entry;
 #[async_trait]
 pub(crate) trait Bench: Send + Sync {
     /// The backend.
-    type Store: Ledger + Clone + 'static;
+    type Store: Ledger + Outbox + Clone + 'static;
 
     /// The ledger.
     fn ledger(&self) -> &Self::Store;
@@ -91,6 +94,16 @@ macro_rules! ledger_suite {
             a_row_without_a_day_counts_on_its_utc_day,
             refusals_add_up_by_gateway,
             an_upgrade_rolls_up_what_stands,
+            // outbox
+            a_threshold_is_told_once,
+            a_batch_that_jumps_tells_every_threshold_to_every_webhook,
+            a_new_period_and_a_reset_are_told_anew,
+            a_lowered_limit_is_told,
+            gateways_at_once_tell_a_threshold_once,
+            a_claimed_message_is_nobody_elses_until_its_lease_ends,
+            dead_messages_are_retried_and_audited,
+            expired_messages_are_forgotten,
+            hostile_ids_are_told,
             // hostile input
             hostile_texts_go_in_and_are_found,
             numbers_at_the_limits_go_in,

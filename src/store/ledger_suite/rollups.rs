@@ -279,8 +279,10 @@ pub(crate) async fn an_upgrade_rolls_up_what_stands(bench: &impl Bench) {
     bench.ledger().ingest(&batch).await.unwrap();
     let older = "DROP TABLE usage_days; DROP TABLE usage_day_users; DROP TABLE usage_month_users;
         DROP TABLE usage_day_teams; DROP TABLE usage_day_actives; DROP TABLE usage_week_users;
-        DROP TABLE usage_week_actives; DROP TABLE usage_month_actives; DROP TABLE usage_users; DROP TABLE usage_refusals;
-        ALTER TABLE message_logs DROP COLUMN day; DELETE FROM refinery_schema_history WHERE version > 1;";
+        DROP TABLE usage_week_actives; DROP TABLE usage_month_actives; DROP TABLE usage_users;
+        DROP TABLE usage_refusals; DROP TABLE webhook_outbox;
+        ALTER TABLE message_logs DROP COLUMN day; ALTER TABLE message_logs DROP COLUMN attempt;
+        ALTER TABLE message_logs DROP COLUMN message_hash; DELETE FROM refinery_schema_history WHERE version > 1;";
     bench.execute(older).await.unwrap();
     bench.ledger().migrate().await.unwrap();
     assert_rolled_up(bench).await;

@@ -7,11 +7,12 @@ use std::collections::{HashMap, VecDeque};
 use uuid::Uuid;
 
 use super::gcra::Gcra;
+use super::repeats::{Mark, Repeats};
 use crate::quota::{Bucket, Charge, Hold, Rule, Standing};
 use crate::store::counters::TOMBSTONE_MS;
 use crate::store::{
-    Admission, Announcement, BucketTotal, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserved, Settled,
-    Snapshot,
+    Admission, Announcement, BucketTotal, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserve, Reserved,
+    Settled, Snapshot,
 };
 
 /// How long the bucket of an ended period is kept for late settles: design §4.
@@ -30,6 +31,7 @@ pub(super) struct DomainState {
     /// No live hold ends before this, milliseconds since 1970: looking for expired ones costs nothing until then.
     next_expiry_ms: i64,
     tombstones: Tombstones,
+    repeats: Repeats,
     /// Last reserve, settle or load, milliseconds since 1970.
     pub(super) last_used_ms: i64,
 }
@@ -46,6 +48,10 @@ struct Count {
 struct LiveHold {
     expires_ms: i64,
     items: Vec<HeldItem>,
+    /// The message it is a charged attempt of.
+    mark: Option<Mark>,
+    /// Which uncharged repeat it is; 0: none.
+    repeat: u32,
 }
 
 #[derive(Debug)]
@@ -83,7 +89,8 @@ impl DomainState {
         state
     }
 
-    pub(super) fn reserve(&mut self, rid: Uuid, holds: &[Hold], lease_ms: u64, at_us: i64) -> Reserved {
+    pub(super) fn reserve(&mut self, reserve: &Reserve<'_>, at_us: i64) -> Reserved {
+        let Reserve { rid, holds, lease_ms, message, .. } = *reserve;
         let now_ms = at_us / 1_000;
         self.last_used_ms = now_ms;
         self.reap(now_ms);
@@ -93,23 +100,40 @@ impl DomainState {
             let now = self.epochs_of(holds);
             let epochs =
                 holds.iter().zip(now).map(|(it, now)| taken(it).map_or(now, |item| item.epoch)).collect();
-            return self.admitted(holds, epochs, at_us);
+            let repeat = hold.repeat;
+            return self.admitted(holds, epochs, repeat, at_us);
         }
         let epochs = self.epochs_of(holds);
         if self.tombstones.stands(rid, now_ms) {
-            return self.admitted(holds, epochs, at_us);
+            return self.admitted(holds, epochs, 0, at_us);
         }
-        if let Some(index) = (0..holds.len()).find(|&index| !self.fits(&holds[index], epochs[index], at_us)) {
+        let repeat = message.map_or(0, |message| self.repeats.next(message, now_ms));
+        let fits = |index: usize| match holds[index].rule {
+            Rule::Quota { max, .. } if repeat > 0 => max > 0,
+            _ => self.fits(&holds[index], epochs[index], at_us),
+        };
+        if let Some(index) = (0..holds.len()).find(|&index| !fits(index)) {
             return Reserved::Refused(Refused {
                 now_ms,
                 index,
                 standings: self.standings(holds, &epochs, at_us),
             });
         }
-        let items =
-            holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| self.take(hold, epoch, at_us)).collect();
-        self.hold(rid, LiveHold { expires_ms: after(now_ms, lease_ms), items });
-        self.admitted(holds, epochs, at_us)
+        let is_free = |hold: &Hold| repeat > 0 && hold.rule.is_quota();
+        let taken = holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| {
+            let amount = if is_free(hold) { 0 } else { hold.amount };
+            self.take(&Hold { amount, ..hold.clone() }, epoch, at_us)
+        });
+        let items = taken.collect();
+        let mark = match message {
+            Some(message) if repeat > 0 => {
+                self.repeats.repeated(message);
+                None
+            }
+            message => message.map(|message| Mark { message: message.clone(), at_ms: now_ms }),
+        };
+        self.hold(rid, LiveHold { expires_ms: after(now_ms, lease_ms), items, mark, repeat });
+        self.admitted(holds, epochs, repeat, at_us)
     }
 
     pub(super) fn settle(&mut self, rid: Uuid, charges: &[Charge], now_ms: i64) -> Settled {
@@ -123,6 +147,10 @@ impl DomainState {
         };
         if let Some(hold) = hold {
             self.give_back(&hold);
+            let is_charged = charges.iter().any(|charge| charge.amount > 0);
+            if let Some(mark) = hold.mark.filter(|_| is_charged) {
+                self.repeats.charged(mark);
+            }
         }
         self.charge(charges);
         self.tombstones.bury(rid, now_ms);
@@ -160,7 +188,7 @@ impl DomainState {
                 let items = holds.iter().zip(epochs).filter_map(|(hold, &epoch)| self.put(hold, epoch));
                 let items = items.collect();
                 let expires_ms = after(now_ms, *lease_ms);
-                self.hold(*rid, LiveHold { expires_ms, items });
+                self.hold(*rid, LiveHold { expires_ms, items, mark: None, repeat: 0 });
             }
             Announcement::Ended { rid, charges } => {
                 self.charge(charges);
@@ -224,6 +252,7 @@ impl DomainState {
     pub(super) fn clean(&mut self, at_us: i64) {
         let now_ms = at_us / 1_000;
         self.tombstones.prune(now_ms);
+        self.repeats.prune(now_ms);
         self.rates.retain(|_, tat_us| *tat_us > at_us);
         self.buckets.retain(|_, count| {
             let ended = count.period.is_none_or(|(_, end)| end.saturating_add(ENDED_BUCKET_MS) < now_ms);
@@ -235,9 +264,9 @@ impl DomainState {
         !self.holds.is_empty()
     }
 
-    fn admitted(&self, holds: &[Hold], epochs: Vec<u32>, at_us: i64) -> Reserved {
+    fn admitted(&self, holds: &[Hold], epochs: Vec<u32>, repeat: u32, at_us: i64) -> Reserved {
         let standings = self.standings(holds, &epochs, at_us);
-        Reserved::Admitted(Admission { now_ms: at_us / 1_000, epochs, standings })
+        Reserved::Admitted(Admission { now_ms: at_us / 1_000, epochs, standings, repeat })
     }
 
     fn epochs_of(&self, holds: &[Hold]) -> Vec<u32> {

@@ -6,6 +6,7 @@
 mod domain;
 pub(crate) mod gcra;
 pub(crate) mod holds;
+mod repeats;
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -81,9 +82,8 @@ impl MemoryCounters {
 impl Counters for MemoryCounters {
     async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
         check_holds("memory", reserve.holds)?;
-        let Reserve { rid, domain, holds, lease_ms } = *reserve;
         let at_us = self.clock.now_us();
-        let reserved = self.with(domain, |state| state.reserve(rid, holds, lease_ms, at_us));
+        let reserved = self.with(reserve.domain, |state| state.reserve(reserve, at_us));
         Ok(reserved.unwrap_or(Reserved::Cold))
     }
 

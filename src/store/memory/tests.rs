@@ -23,7 +23,7 @@ fn hold(clock: &Clock, period_ms: i64) -> Hold {
 
 async fn reserve(store: &MemoryCounters, domain: &Domain, holds: &[Hold]) -> Reserved {
     let rid = Clock::system().request_id();
-    store.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS }).await.unwrap()
+    store.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None }).await.unwrap()
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn an_idle_domain_without_holds_becomes_cold() {
     let lease_ms = 2 * 3_600_000;
     let holds = [hold(&clock, 86_400_000)];
     let rid = Clock::system().request_id();
-    store.reserve(&Reserve { rid, domain: &busy, holds: &holds, lease_ms }).await.unwrap();
+    store.reserve(&Reserve { rid, domain: &busy, holds: &holds, lease_ms, message: None }).await.unwrap();
     clock.advance(Duration::from_millis(3_599_999));
     assert_eq!(store.sweep().await.unwrap(), 0);
     assert_eq!(store.domains(), 2);
@@ -124,7 +124,13 @@ async fn what_cannot_be_exact_is_an_error() {
         .map(|n| Hold { bucket: Bucket { limit: n.to_string().into(), ..one.bucket.clone() }, ..one.clone() })
         .collect();
     for holds in [vec![one.clone(), one], vec![huge], many] {
-        let reserve = Reserve { rid: clock.request_id(), domain: &domain, holds: &holds, lease_ms: LEASE_MS };
+        let reserve = Reserve {
+            rid: clock.request_id(),
+            domain: &domain,
+            holds: &holds,
+            lease_ms: LEASE_MS,
+            message: None,
+        };
         let error = store.reserve(&reserve).await.unwrap_err();
         assert!(!error.transient, "{error}");
     }

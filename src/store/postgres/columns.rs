@@ -85,6 +85,8 @@ columns! {
     cost_micro_usd: i64 = "bigint",
     price: Cow<'a, str> = "text",
     task: Cow<'a, str> = "text",
+    attempt: i32 = "integer",
+    message_hash: Cow<'a, str> = "text",
     first_byte_ms: Option<i64> = "bigint",
     duration_ms: i64 = "bigint",
     degraded: bool = "boolean",
@@ -136,6 +138,8 @@ impl<'a> Columns<'a> {
         self.cost_micro_usd.push(row.cost_micro_usd);
         self.price.push(row.price);
         self.task.push(row.task);
+        self.attempt.push(row.attempt);
+        self.message_hash.push(row.message_hash);
         self.first_byte_ms.push(row.first_byte_ms);
         self.duration_ms.push(row.duration_ms);
         self.degraded.push(row.degraded);

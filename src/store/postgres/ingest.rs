@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 
 use super::columns::{COLUMNS, Columns};
 use super::error::Failure;
+use super::outbox;
 use super::partitions::Partitions;
 use super::rollup::{self, RETURNED};
 use crate::store::ledger::Ingested;
@@ -27,9 +28,15 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(5);
 const TIMELINE: &str = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::bigint";
 
 /// The statement: as it is, and without the timeline.
-static INGEST: LazyLock<[String; 2]> = LazyLock::new(|| [statement(TIMELINE), statement("0::bigint")]);
+static INGEST: LazyLock<[String; 2]> =
+    LazyLock::new(|| [statement(TIMELINE, ""), statement("0::bigint", "")]);
+/// The same for batches of which a request's limits have thresholds.
+static INGEST_ALERTS: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let alerted = outbox::alerted(COLUMNS.len() + 1);
+    [statement(TIMELINE, &alerted), statement("0::bigint", &alerted)]
+});
 
-pub(super) fn statement(timeline: &str) -> String {
+pub(super) fn statement(timeline: &str, alerted: &str) -> String {
     let list = |each: &dyn Fn(usize, &(&str, &str)) -> String| {
         COLUMNS.iter().enumerate().map(|(at, column)| each(at, column)).collect::<Vec<_>>().join(", ")
     };
@@ -58,7 +65,8 @@ pub(super) fn statement(timeline: &str) -> String {
             FROM deltas ORDER BY domain, scope, owner, limit_name, period, epoch
             ON CONFLICT (domain, scope, owner, limit_name, period, epoch) DO UPDATE
                 SET used = least(stored.used::numeric + excluded.used, {AMOUNT_MAX})::bigint
-        ), {rollups}
+            RETURNING stored.domain, stored.scope, stored.owner, stored.limit_name, stored.period, stored.epoch, stored.used
+        ), {alerted} {rollups}
         SELECT (SELECT count(*) FROM inserted), {timeline}"
     )
 }
@@ -79,17 +87,18 @@ const AMOUNT_MAX: &str = "9223372036854775807";
 pub(super) async fn ingest(
     client: &mut Object,
     columns: &Columns<'_>,
+    alerts: Option<&String>,
     partitions: &Partitions,
     timeline: &Timeline,
 ) -> Result<Ingested, Failure> {
-    let statement = timeline.choose(client).await?;
+    let statement = timeline.choose(client, alerts.is_some()).await?;
     let mut wait = CONFLICT_WAIT;
     let mut partition_was_missing = false;
     let mut conflicts = 0;
     loop {
         // no row is at fault for a partition that cannot be made: all wait until it can
         partitions.ensure(client, columns.months()).await.map_err(Failure::passing)?;
-        match run(client, statement, columns).await {
+        match run(client, statement, columns, alerts).await {
             Err(failure) if failure.is_conflict() && conflicts < CONFLICT_RETRIES => {
                 conflicts += 1;
                 tokio::time::sleep(wait).await;
@@ -105,8 +114,16 @@ pub(super) async fn ingest(
     }
 }
 
-async fn run(client: &Object, statement: &str, columns: &Columns<'_>) -> Result<Ingested, Failure> {
-    let parameters = columns.parameters();
+async fn run(
+    client: &Object,
+    statement: &str,
+    columns: &Columns<'_>,
+    alerts: Option<&String>,
+) -> Result<Ingested, Failure> {
+    let mut parameters = columns.parameters();
+    if let Some(alerts) = alerts {
+        parameters.push(alerts);
+    }
     let statement = client.prepare_cached(statement).await?;
     let row = client.query_one(&statement, &parameters).await?;
     let inserted = count(row.try_get(0)?)?;
@@ -123,11 +140,12 @@ const READABLE: u8 = 1;
 const HIDDEN: u8 = 2;
 
 impl Timeline {
-    async fn choose(&self, client: &Object) -> Result<&'static str, Failure> {
+    async fn choose(&self, client: &Object, has_alerts: bool) -> Result<&'static str, Failure> {
         if self.0.load(Ordering::Relaxed) == UNASKED {
             self.ask(client).await?;
         }
-        Ok(&INGEST[usize::from(self.0.load(Ordering::Relaxed) == HIDDEN)])
+        let statements = if has_alerts { &INGEST_ALERTS } else { &INGEST };
+        Ok(&statements[usize::from(self.0.load(Ordering::Relaxed) == HIDDEN)])
     }
 
     async fn ask(&self, client: &Object) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ mod analytics;
 mod columns;
 mod error;
 mod ingest;
+mod outbox;
 mod partitions;
 mod pool;
 mod read;
@@ -123,9 +124,10 @@ impl Ledger for PostgresLedger {
 
     async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError> {
         let columns = Columns::new(batch);
+        let alerts = outbox::parameter(batch).map_err(|error| Failure::Stays(error).during("ingest"))?;
         let Inner { partitions, timeline, .. } = &*self.0;
         self.run("ingest", Limit::Statement, async |client| {
-            ingest::ingest(client, &columns, partitions, timeline).await
+            ingest::ingest(client, &columns, alerts.as_ref(), partitions, timeline).await
         })
         .await
     }

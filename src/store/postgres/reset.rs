@@ -4,11 +4,11 @@ use deadpool_postgres::{Object, Transaction};
 
 use super::error::Failure;
 use crate::store::audit::AuditRecord;
-use crate::store::ledger::{OwnerEpoch, ResetRequest};
+use crate::store::ledger::{Audit, OwnerEpoch, ResetRequest};
 use crate::store::row;
 
 /// Audit rows are written one after the other: each hash covers the row before it. `tollaudi` in ASCII.
-const AUDIT_LOCK: i64 = 0x746f_6c6c_6175_6469;
+pub(super) const AUDIT_LOCK: i64 = 0x746f_6c6c_6175_6469;
 
 /// Opens the next epoch. Its time never goes back, even if the caller's clock does.
 pub(super) async fn reset(client: &mut Object, request: &ResetRequest<'_>) -> Result<OwnerEpoch, Failure> {
@@ -25,18 +25,23 @@ pub(super) async fn reset(client: &mut Object, request: &ResetRequest<'_>) -> Re
             &[&row::domain(request.domain).as_ref(), &owner_key, &request.now_ms],
         )
         .await?;
-    write_audit(&transaction, request).await?;
+    write_audit(&transaction, request.now_ms, &request.audit).await?;
     transaction.commit().await?;
     Ok(OwnerEpoch { owner_key, epoch: row::epoch(row.try_get(0)?)?, reset_at_ms: row.try_get(1)? })
 }
 
-async fn write_audit(transaction: &Transaction<'_>, request: &ResetRequest<'_>) -> Result<(), Failure> {
+/// Writes the audit row that follows the last one; the caller holds [`AUDIT_LOCK`].
+pub(super) async fn write_audit(
+    transaction: &Transaction<'_>,
+    now_ms: i64,
+    audit: &Audit<'_>,
+) -> Result<(), Failure> {
     let last = transaction
         .query_opt("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1", &[])
         .await?
         .map(|row| Ok::<_, Failure>((row.try_get(0)?, row.try_get(1)?)))
         .transpose()?;
-    let next = AuditRecord::next(last, request.now_ms, &request.audit);
+    let next = AuditRecord::next(last, now_ms, audit);
     transaction
         .execute(
             "INSERT INTO audit_log (seq, at_ms, actor, action, subject, reason, detail, prev_hash, hash)

@@ -6,8 +6,8 @@ use fred::prelude::Value;
 use uuid::Uuid;
 
 use crate::quota::{Bucket, Charge, Domain, Hold, Rule};
-use crate::store::Announcement;
 use crate::store::memory::gcra::interval_us;
+use crate::store::{Announcement, MessageKey};
 
 /// The hash of a domain. The braces make the domain the slot of all its keys; a domain's text has none.
 pub(super) fn domain_key(domain: &Domain) -> String {
@@ -25,6 +25,7 @@ pub(super) fn holds(
     rid: &str,
     lease_ms: u64,
     holds: &[Hold],
+    message: Option<&MessageKey>,
     epoch: impl Fn(&str) -> u32,
 ) -> Vec<Value> {
     let mut owners: Vec<String> = Vec::with_capacity(2);
@@ -59,6 +60,7 @@ pub(super) fn holds(
         args.extend([owner.into(), text(guess)]);
     }
     args.extend(rows);
+    args.extend(message.map(|message| Value::from(message.as_str())));
     args
 }
 

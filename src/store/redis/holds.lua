@@ -1,12 +1,14 @@
 -- The holds of a call and their numbers. ARGV: [1] shift ms, [2] rid, [3] lease ms, [4] number of owners, then for each
 -- owner: `scope|owner`, epoch as the gateway last saw it; then for each hold: kind (q quota, o open, r rate), index of
--- its owner, B, amount, max, and start and end of the period (ms) or the interval of the rate (µs) and an empty text.
+-- its owner, B, amount, max, and start and end of the period (ms) or the interval of the rate (µs) and an empty text;
+-- last, where there is one, the key of the message.
 -- One HMGET reads all; another follows only if an epoch was not as the gateway thought, or a lease has ended.
 local now_us = now_us(ARGV[1])
 local now = math.floor(now_us / 1000)
 local owners = tonumber(ARGV[4])
 local base = 4 + 2 * owners
-local count = (#ARGV - base) / 7
+local count = math.floor((#ARGV - base) / 7)
+local message = ARGV[base + 7 * count + 1]
 local owner_epoch, epoch, first, second = {}, {}, {}, {}
 local row
 
@@ -31,6 +33,9 @@ local function fetch()
     end
     names[#names + 1] = first[i]
     names[#names + 1] = second[i]
+  end
+  if message then
+    names[#names + 1] = 'c|' .. message
   end
   row = redis.call('HMGET', key, unpack(names))
 end

@@ -149,6 +149,19 @@ impl Link {
         }
     }
 
+    /// Before a domain is loaded: has the server begun a new term?
+    pub(super) async fn recheck(&self, key: &str) -> Result<(), StoreError> {
+        let recheck = self.processes.recheck(self.processes.node(key));
+        match in_time(LOADING, recheck).await {
+            Some(Ok(true)) => self.events.send(CountersEvent::Reconnected),
+            Some(other) => drop(other?),
+            None => {
+                return Err(StoreError::late("redis", "load_scripts", "no answer in a second".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     async fn load(
         &self,
         node: Option<fred::types::config::Server>,

@@ -92,6 +92,7 @@ impl RedisCounters {
         registry::heartbeat(&link, &gateways, &gateway_id).await.map_err(failed)?;
         let beat = tokio::spawn(registry::beat(link.clone(), gateways.clone(), gateway_id.clone()));
         let listen = tokio::spawn(registry::listen(subscriber.clone(), events));
+        let doubt = tokio::spawn(registry::doubt(link.clone()));
         Ok(Self {
             link,
             subscriber,
@@ -101,7 +102,7 @@ impl RedisCounters {
             epochs: Mutex::default(),
             sweep_list: SweepList::default(),
             shift_ms: AtomicI64::new(0),
-            tasks: vec![beat.abort_handle(), listen.abort_handle()],
+            tasks: vec![beat.abort_handle(), listen.abort_handle(), doubt.abort_handle()],
         })
     }
 
@@ -158,9 +159,9 @@ impl RedisCounters {
 impl Counters for RedisCounters {
     async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
         check_holds("redis", reserve.holds)?;
-        let Reserve { rid, domain, holds, lease_ms } = *reserve;
+        let Reserve { rid, domain, holds, lease_ms, message } = *reserve;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
-        let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, epoch);
+        let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, message, epoch);
         let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
         let reply: Vec<i64> = self.link.call(Script::Reserve, ON_PATH, keys, args).await?;
         let reserved = replies::reserved(&reply, holds)?;
@@ -192,7 +193,7 @@ impl Counters for RedisCounters {
     async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
         check_holds("redis", holds)?;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
-        let args = args::holds(self.shift_ms(), "", 0, holds, epoch);
+        let args = args::holds(self.shift_ms(), "", 0, holds, None, epoch);
         let reply: Vec<i64> = self.link.call(Script::Read, ON_PATH, vec![domain_key(domain)], args).await?;
         replies::snapshot(&reply, holds)
     }
@@ -223,6 +224,8 @@ impl Counters for RedisCounters {
                 format!("{}:{}", owner.epoch, owner.reset_at_ms).into(),
             ]);
         }
+        self.link.breaker.check("rebuild")?;
+        self.link.recheck(&keys[0]).await?;
         let loaded: i64 = self.link.call(Script::Rebuild, LOADING, keys, args).await?;
         Ok(loaded == 1)
     }

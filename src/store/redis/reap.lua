@@ -20,6 +20,8 @@ local function reap(now)
       end
     elseif kind == 'h|' or kind == 'p|' then
       value[field] = all[i + 1]
+    elseif kind == 'c|' and not repeatable(all[i + 1], now) then
+      redis.call('HDEL', key, field)
     elseif kind == 'g|' and tonumber(all[i + 1]) < now * 1000 then
       redis.call('HDEL', key, field)
     end

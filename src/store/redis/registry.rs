@@ -115,6 +115,14 @@ pub(super) async fn beat(link: Arc<Link>, gateways: Arc<Gateways>, id: String) {
     }
 }
 
+/// Has each process asked again whenever a connection is new, for ever.
+pub(super) async fn doubt(link: Arc<Link>) {
+    let mut reconnects = link.client.reconnect_rx();
+    while !matches!(reconnects.recv().await, Err(RecvError::Closed)) {
+        link.processes.doubt();
+    }
+}
+
 /// Passes on which domains were loaded, for ever. Whenever news may have been missed, `Reconnected` asks for everything.
 pub(super) async fn listen(subscriber: SubscriberClient, events: Arc<Events>) {
     let mut messages = subscriber.message_rx();

@@ -22,7 +22,12 @@ pub(super) fn reserved(reply: &[i64], holds: &[Hold]) -> Result<Reserved, StoreE
         }
         [2, now_ms, ref rows @ ..] => {
             let (epochs, standings) = standings(rows, holds).ok_or_else(wrong)?;
-            Ok(Reserved::Admitted(Admission { now_ms, epochs, standings }))
+            Ok(Reserved::Admitted(Admission { now_ms, epochs, standings, repeat: 0 }))
+        }
+        [4, now_ms, repeat, ref rows @ ..] => {
+            let (epochs, standings) = standings(rows, holds).ok_or_else(wrong)?;
+            let repeat = u32::try_from(repeat).map_err(|_| wrong())?;
+            Ok(Reserved::Admitted(Admission { now_ms, epochs, standings, repeat }))
         }
         [3, now_ms, index, ref rows @ ..] => {
             let (_, standings) = standings(rows, holds).ok_or_else(wrong)?;

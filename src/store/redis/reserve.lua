@@ -1,5 +1,6 @@
 -- Takes all holds or none. KEYS: [1] the domain, [2] the request's tombstone. ARGV: see holds.lua.
 -- Answers {0} cold; {1, ms} wait; {2, now ms, (epoch, used, held, wait ms)…} admitted, with the numbers afterwards;
+-- {4, now ms, which repeat, (…)…} the same, nothing of the quota holds was taken;
 -- {3, now ms, index from 0 of the first hold that does not fit, (epoch, used, held, wait ms)…} refused, nothing changed.
 if not load() then
   return { 0 }
@@ -22,10 +23,18 @@ if row[4] then
     epoch[i] = taken[arg(i, 3)] or epoch[i]
   end
   fetch()
-  return standings({ 2, now })
+  return standings(hold.n and { 4, now, hold.n } or { 2, now })
 end
 if redis.call('GET', KEYS[2]) == row[1] then
   return standings({ 2, now })
+end
+
+local repeated, first_at = 0, nil
+if message then
+  local at, repeats = repeatable(row[5 + owners + 2 * count], now)
+  if at then
+    repeated, first_at = repeats + 1, at
+  end
 end
 
 local rates = {}
@@ -36,6 +45,8 @@ for i = 1, count do
     local interval = tonumber(arg(i, 6))
     rates[i] = math.max(held(i), now_us) + interval * amount
     fits = max > 0 and amount <= max and rates[i] - now_us <= interval * max
+  elseif repeated > 0 and arg(i, 1) == 'q' then
+    fits = max > 0
   else
     -- not a sum: used + held + amount may leave the integers that are exact
     fits = amount <= max - used(i) - held(i)
@@ -55,7 +66,8 @@ for i = 1, count do
     set[n + 1], set[n + 2] = first[i], rates[i]
     row[place] = rates[i]
   else
-    local bucket, amount, quota = arg(i, 3), tonumber(arg(i, 4)), arg(i, 1) == 'q'
+    local bucket, quota = arg(i, 3), arg(i, 1) == 'q'
+    local amount = quota and repeated > 0 and 0 or tonumber(arg(i, 4))
     local h = #hold
     hold[h + 1], hold[h + 2], hold[h + 3], hold[h + 4] = bucket, epoch[i], quota and epoch[i] or '0', amount
     row[place] = held(i) + amount
@@ -67,10 +79,17 @@ for i = 1, count do
     end
   end
 end
+if repeated > 0 then
+  hold.n = repeated
+  set[#set + 1] = 'c|' .. message
+  set[#set + 1] = first_at .. ':' .. repeated
+elseif message then
+  hold.m, hold.a = message, now
+end
 set[2] = cmsgpack.pack(hold)
 if not row[2] or expires < tonumber(row[2]) then
   set[#set + 1] = 'd'
   set[#set + 1] = expires
 end
 redis.call('HSET', key, unpack(set))
-return standings({ 2, now })
+return standings(repeated > 0 and { 4, now, repeated } or { 2, now })

@@ -2,6 +2,8 @@
 //!
 //! It must not know connections. The text names the server process, see `process`.
 
+use crate::store::counters::{REPEAT_WITHIN_MS, REPEATS_MAX};
+
 /// A script that works on one domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
@@ -54,9 +56,9 @@ impl Script {
         }
     }
 
-    /// The text for one server process. A server that is out of memory still ends requests,
+    /// The text for one term of a server process. A server that is out of memory still ends requests,
     /// gives back expired holds and shows what is used, but admits none.
-    pub(super) fn text(self, run_id: &str) -> String {
+    pub(super) fn text(self, term: &str) -> String {
         let (flags, parts): (&str, &[&str]) = match self {
             Self::Reserve => ("", &[REAP, HOLDS, include_str!("reserve.lua")]),
             Self::Read => (" flags=allow-oom", &[REAP, HOLDS, include_str!("read.lua")]),
@@ -69,6 +71,7 @@ impl Script {
             Self::Repair => (" flags=allow-oom", &[REAP, include_str!("repair.lua")]),
             Self::Sweep => (" flags=allow-oom", &[REAP, include_str!("sweep.lua")]),
         };
-        format!("#!lua{flags}\nlocal RUN = \"{run_id}\"\n{COMMON}{}", parts.concat())
+        let bounds = format!("local REPEAT_WITHIN_MS, REPEATS_MAX = {REPEAT_WITHIN_MS}, {REPEATS_MAX}\n");
+        format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{bounds}{COMMON}{}", parts.concat())
     }
 }

@@ -9,7 +9,6 @@ use fred::prelude::{Builder, Client, Config, ConnectionConfig, ReconnectPolicy};
 use fred::types::config::{TlsConfig, TlsConnector, UnresponsiveConfig};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::errors::fault;
 use crate::clock::Clock;
@@ -39,8 +38,8 @@ pub struct RedisSettings {
     pub url: String,
     /// Overrides a password in the URL.
     pub password: Option<String>,
-    /// Certificate authorities in PEM for TLS; `None`: those of the machine.
-    pub ca_pem: Option<Vec<u8>>,
+    /// Certificate authorities for TLS, DER-encoded; empty: those of the machine.
+    pub ca: Vec<Vec<u8>>,
     /// A name that no other gateway on this server has.
     pub gateway_id: String,
     /// When to look for expired holds. Decisions use the server's time.
@@ -75,8 +74,8 @@ impl RedisSettings {
         if self.password.is_some() {
             config.password.clone_from(&self.password);
         }
-        if let (Some(pem), Some(_)) = (&self.ca_pem, &config.tls) {
-            config.tls = Some(custom_roots(pem)?);
+        if !self.ca.is_empty() && config.tls.is_some() {
+            config.tls = Some(custom_roots(&self.ca)?);
         }
         Ok(config)
     }
@@ -113,16 +112,12 @@ fn limits(connection: &mut ConnectionConfig) {
     connection.reconnect_on_auth_error = true;
 }
 
-fn custom_roots(pem: &[u8]) -> Result<TlsConfig, StoreError> {
-    let wrong =
-        |error: &dyn fmt::Display| StoreError::permanent("redis", "connect", format!("`ca`: {error}"));
+fn custom_roots(authorities: &[Vec<u8>]) -> Result<TlsConfig, StoreError> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| wrong(&error))?;
-        roots.add(certificate).map_err(|error| wrong(&error))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong(&"no certificate in the file"));
+    for certificate in authorities {
+        let added = roots.add(CertificateDer::from_slice(certificate));
+        added
+            .map_err(|error| StoreError::permanent("redis", "connect", format!("its authority: {error}")))?;
     }
     let client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(client).into())

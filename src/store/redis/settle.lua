@@ -50,6 +50,14 @@ if hold then
     put(field, math.max((tonumber(before) or 0) - hold[j + 3], 0))
   end
   redis.call('HDEL', key, names[2])
+  if hold.m and #ARGV > 2 then
+    -- charged: the message may be repeated, unless an attempt of the same time still allows that
+    local field = 'c|' .. hold.m
+    local charged = redis.call('HGET', key, field)
+    if not repeatable(charged, hold.a) then
+      put(field, string.format('%.0f:0', hold.a))
+    end
+  end
 end
 if #set > 0 then
   local pairs_of = {}

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
 use super::error::Refusal;
+use super::outbox;
 use super::rollup::Rollups;
 use crate::quota::{Bucket, Charge};
 use crate::store::entry::Entry;
@@ -16,13 +17,13 @@ const INSERT: &str = "
     INSERT INTO message_logs (
         month, day, id, request_id, admitted_at_ms, ended_at_ms, domain, user_id, team_id, plan, dialect, endpoint, upstream,
         model_requested, model_dispatched, model_groups, stream, outcome, status, messages, premium, input_tokens,
-        output_tokens, cached_tokens, reasoning_tokens, estimated, charges, cost_micro_usd, price, task, first_byte_ms,
+        output_tokens, cached_tokens, reasoning_tokens, estimated, charges, cost_micro_usd, price, task, attempt, message_hash, first_byte_ms,
         duration_ms, degraded, ingested_at_ms
     ) VALUES (
         :month, :day, :id, :request_id, :admitted_at_ms, :ended_at_ms, :domain, :user_id, :team_id, :plan, :dialect, :endpoint,
         :upstream, :model_requested, :model_dispatched, :model_groups, :stream, :outcome, :status, :messages, :premium,
         :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :estimated, :charges, :cost_micro_usd, :price,
-        :task, :first_byte_ms, :duration_ms, :degraded, CAST(unixepoch('subsec') * 1000 AS INTEGER)
+        :task, :attempt, :message_hash, :first_byte_ms, :duration_ms, :degraded, CAST(unixepoch('subsec') * 1000 AS INTEGER)
     ) ON CONFLICT (month, id) DO NOTHING";
 
 // The sum stops at 2^63 - 1, as in PostgreSQL: SQLite would turn it into a floating-point number.
@@ -52,6 +53,7 @@ pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, R
     }
     sums.write(&transaction)?;
     rollups.write(&transaction)?;
+    outbox::note(&transaction, &sums, batch)?;
     transaction.commit()?;
     Ok(ingested)
 }
@@ -133,6 +135,8 @@ fn insert(transaction: &Transaction<'_>, row: &Row<'_>) -> Result<bool, Refusal>
         ":cost_micro_usd": row.cost_micro_usd,
         ":price": row.price,
         ":task": row.task,
+        ":attempt": row.attempt,
+        ":message_hash": row.message_hash,
         ":first_byte_ms": row.first_byte_ms,
         ":duration_ms": row.duration_ms,
         ":degraded": row.degraded,

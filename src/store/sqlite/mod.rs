@@ -7,6 +7,7 @@
 mod analytics;
 mod error;
 mod ingest;
+mod outbox;
 mod read;
 mod reset;
 mod rollup;

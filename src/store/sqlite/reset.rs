@@ -46,17 +46,6 @@ impl Reset {
             params![self.domain, self.owner_key, self.now_ms],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        self.write_audit(&transaction)?;
-        transaction.commit()?;
-        Ok(OwnerEpoch { owner_key: self.owner_key, epoch: row::epoch(epoch)?, reset_at_ms })
-    }
-
-    fn write_audit(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
-        let last = transaction
-            .query_row("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
         let audit = Audit {
             actor: &self.actor,
             action: &self.action,
@@ -64,22 +53,38 @@ impl Reset {
             reason: &self.reason,
             detail: &self.detail,
         };
-        let next = AuditRecord::next(last, self.now_ms, &audit);
-        transaction.execute(
-            "INSERT INTO audit_log (seq, at_ms, actor, action, subject, reason, detail, prev_hash, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                next.seq,
-                next.at_ms,
-                next.actor,
-                next.action,
-                next.subject,
-                next.reason,
-                next.detail,
-                next.prev_hash,
-                next.hash
-            ],
-        )?;
-        Ok(())
+        write_audit(&transaction, self.now_ms, &audit)?;
+        transaction.commit()?;
+        Ok(OwnerEpoch { owner_key: self.owner_key, epoch: row::epoch(epoch)?, reset_at_ms })
     }
+}
+
+/// Writes the audit row that follows the last one.
+pub(super) fn write_audit(
+    transaction: &Transaction<'_>,
+    now_ms: i64,
+    audit: &Audit<'_>,
+) -> Result<(), Refusal> {
+    let last = transaction
+        .query_row("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let next = AuditRecord::next(last, now_ms, audit);
+    transaction.execute(
+        "INSERT INTO audit_log (seq, at_ms, actor, action, subject, reason, detail, prev_hash, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            next.seq,
+            next.at_ms,
+            next.actor,
+            next.action,
+            next.subject,
+            next.reason,
+            next.detail,
+            next.prev_hash,
+            next.hash
+        ],
+    )?;
+    Ok(())
 }

@@ -41,6 +41,7 @@ pub(super) async fn racers_on_the_last_units_are_admitted_exactly(env: &Env) {
                         domain: &domain,
                         holds: std::slice::from_ref(&hold),
                         lease_ms: LEASE_MS,
+                        message: None,
                     };
                     matches!(counters.reserve(&reserve).await.unwrap(), Reserved::Admitted(_))
                 })

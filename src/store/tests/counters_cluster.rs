@@ -9,10 +9,10 @@ use crate::clock::Stopwatch;
 use crate::quota::Domain;
 use crate::store::{DomainTotals, Reserve, Reserved, Settled};
 
-const MAX: u64 = 400;
+pub(super) const MAX: u64 = 400;
 
 /// One caller who sends until he is refused, with a ledger that knows every answer. Returns how many were served.
-async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -> u64 {
+pub(super) async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -> u64 {
     let hold = quota("messages", MAX);
     let holds = std::slice::from_ref(&hold);
     let (mut served, mut loads, mut last) = (0, 0, String::new());
@@ -20,7 +20,7 @@ async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl FnMut(u64)) -
     loop {
         assert!(watch.elapsed_ms() < 20_000, "stuck at {served}: {last}");
         let rid = rid();
-        match env.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS }).await {
+        match env.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None }).await {
             Ok(Reserved::Admitted(admission)) => {
                 served += 1;
                 meanwhile(served);

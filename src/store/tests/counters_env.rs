@@ -53,7 +53,10 @@ impl Env {
     }
 
     pub async fn reserve(&self, domain: &Domain, rid: Uuid, holds: &[Hold]) -> Reserved {
-        self.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS }).await.unwrap()
+        self.counters
+            .reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None })
+            .await
+            .unwrap()
     }
 
     pub async fn admit(&self, domain: &Domain, holds: &[Hold]) -> (Uuid, Admission) {

@@ -206,8 +206,13 @@ pub(super) async fn a_crowd_of_whole_requests_sums_up_exactly(env: &Env) {
                 let mut served = 0;
                 for n in 0..25 {
                     let rid = rid();
-                    let reserve =
-                        crate::store::Reserve { rid, domain: &domain, holds: &holds, lease_ms: LEASE_MS };
+                    let reserve = crate::store::Reserve {
+                        rid,
+                        domain: &domain,
+                        holds: &holds,
+                        lease_ms: LEASE_MS,
+                        message: None,
+                    };
                     let Reserved::Admitted(admission) = counters.reserve(&reserve).await.unwrap() else {
                         continue;
                     };

@@ -203,7 +203,7 @@ impl History<'_> {
             };
         }
         let (domain, rid, holds) = (&self.domain, known.rid, known.holds.as_slice());
-        let reserve = Reserve { rid, domain, holds, lease_ms: LEASE_MS };
+        let reserve = Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None };
         let reserved = self.env.counters.reserve(&reserve).await.unwrap();
         let (over, epochs, numbers) = self.model.reserve(rid, holds);
         let standings = match &reserved {

@@ -13,11 +13,11 @@ use crate::store::{Announcement, Counters, CountersEvent, DomainTotals, Reserved
 /// What a call may take beyond its deadline on a busy machine, milliseconds.
 const SLACK_MS: u64 = 150;
 
-fn settings(url: &str, gateway_id: &str) -> RedisSettings {
+pub(super) fn settings(url: &str, gateway_id: &str) -> RedisSettings {
     RedisSettings {
         url: url.to_owned(),
         password: None,
-        ca_pem: None,
+        ca: Vec::new(),
         gateway_id: gateway_id.to_owned(),
         clock: Clock::system(),
     }
@@ -46,8 +46,13 @@ pub(super) async fn cluster_env() -> Env {
 
 async fn try_reserve(env: &Env, domain: &Domain) -> Result<Reserved, StoreError> {
     let hold = quota("messages", 5);
-    let reserve =
-        crate::store::Reserve { rid: rid(), domain, holds: std::slice::from_ref(&hold), lease_ms: LEASE_MS };
+    let reserve = crate::store::Reserve {
+        rid: rid(),
+        domain,
+        holds: std::slice::from_ref(&hold),
+        lease_ms: LEASE_MS,
+        message: None,
+    };
     env.counters.reserve(&reserve).await
 }
 
@@ -181,7 +186,13 @@ async fn a_lost_reply_is_repeated_and_holds_once() {
     assert_eq!(env.numbers(&domain, &holds[0].bucket, 0).await, (1, 0));
     // a reserve that timed out and is asked again
     proxy.set(Mode::DropReplies);
-    let reserve = crate::store::Reserve { rid: rid(), domain: &domain, holds: &holds, lease_ms: LEASE_MS };
+    let reserve = crate::store::Reserve {
+        rid: rid(),
+        domain: &domain,
+        holds: &holds,
+        lease_ms: LEASE_MS,
+        message: None,
+    };
     assert!(env.counters.reserve(&reserve).await.unwrap_err().transient);
     proxy.set(Mode::Pass);
     proxy.cut();

@@ -100,7 +100,7 @@ fn cli(port: u16, args: &[&str]) -> String {
 }
 
 /// A port that is free now, and whose cluster bus (10000 above) is free too.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     for _ in 0..1_000 {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         if free < 55_000 && TcpListener::bind((Ipv4Addr::LOCALHOST, free + 10_000)).is_ok() {

@@ -7,5 +7,7 @@ mod counters_env;
 mod counters_life;
 mod counters_model;
 mod counters_redis;
+mod counters_repeat;
 mod counters_server;
 mod counters_suite;
+mod counters_ways;

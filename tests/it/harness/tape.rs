@@ -57,7 +57,8 @@ pub fn json_reply(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-async fn read_request(socket: &mut TcpStream) -> String {
+/// One request, head and body; empty: the other side left.
+pub(super) async fn read_request(socket: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {
         let mut piece = [0; 4096];

@@ -25,13 +25,18 @@ impl Wire {
         within("send", self.0.write_all(bytes)).await
     }
 
-    /// One answer with a `Content-Length`: head and body as text.
-    pub async fn answer(&mut self) -> String {
+    /// The head of an answer, without its body.
+    pub async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(within("the head of an answer", self.0.read_u8()).await.unwrap());
         }
-        let head = String::from_utf8(head).unwrap();
+        String::from_utf8(head).unwrap()
+    }
+
+    /// One answer with a `Content-Length`: head and body as text.
+    pub async fn answer(&mut self) -> String {
+        let head = self.head().await;
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
             name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())

@@ -101,9 +101,12 @@ pub(crate) fn begun() -> Entry {
         cost_micro_usd: 0,
         price: String::new(),
         task: String::new(),
+        attempt: 0,
+        message_hash: String::new(),
         first_byte_ms: None,
         duration_ms: 0,
         degraded: false,
+        alerts: None,
     }
 }
 

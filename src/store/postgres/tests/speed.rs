@@ -54,7 +54,7 @@ async fn hot_statements_read_by_index() {
 async fn the_batch_is_sorted_before_it_is_written() {
     let server = filled().await;
     let arrays = columns::COLUMNS.iter().enumerate().rev();
-    let statement = arrays.fold(ingest::statement("0"), |statement, (at, (_, kind))| {
+    let statement = arrays.fold(ingest::statement("0", ""), |statement, (at, (_, kind))| {
         statement.replace(&format!("${}::{kind}[]", at + 1), &format!("NULL::{kind}[]"))
     });
     let plan = plan(&server, &statement).await;

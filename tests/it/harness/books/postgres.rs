@@ -7,7 +7,7 @@ use super::{Books, Bucket, Row, Total, charges_of};
 const ROWS: &str =
     "SELECT request_id, user_id, outcome, status::bigint, messages, output_tokens, estimated, domain,
     charges::text,
-    input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price FROM message_logs ORDER BY admitted_at_ms, id";
+    input_tokens, cached_tokens, upstream, model_requested, model_dispatched, cost_micro_usd, price, task, attempt::bigint FROM message_logs ORDER BY admitted_at_ms, id";
 const TOTALS: &str =
     "SELECT domain, scope, owner, limit_name, period, epoch, period_end_ms, used FROM user_usage";
 const EPOCHS: &str = "SELECT domain, owner_key, epoch FROM usage_epochs";
@@ -43,6 +43,8 @@ fn row(line: &Line) -> Row {
         cost_micro_usd: amount(line, 14),
         price: line.get(15),
         estimated: line.get(6),
+        task: line.get(16),
+        attempt: amount(line, 17),
         charges: charges_of(&domain, &charges),
     }
 }

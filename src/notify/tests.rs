@@ -1,0 +1,1 @@
+//! Delivery, against receivers of its own.

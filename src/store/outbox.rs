@@ -1,0 +1,260 @@
+//! The outbox of webhooks: what the ledger notes in the transaction of a batch when a total reaches a threshold, and how
+//! it is taken out and sent. Owns the message's id and data. It must not know addresses, secrets or HTTP.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use super::entry::Entry;
+use super::ledger::Audit;
+use super::row::{Row, number};
+use crate::quota::{Charge, Domain, Scope};
+
+/// The only event so far: a total has reached a threshold of its limit.
+pub const THRESHOLD_REACHED: &str = "limit.threshold_reached";
+
+/// How long a message is kept after its period: it is what makes "once per period" hold, and operators look at dead ones.
+const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// Bytes of the hash in an id: no two of any number of messages are alike.
+const ID_BYTES: usize = 16;
+
+/// What webhooks are to be told when a total of this request's buckets reaches a threshold. As the configuration was when
+/// the request was admitted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alerts {
+    /// Names of the webhooks.
+    pub webhooks: Vec<String>,
+    /// The limits that have thresholds.
+    pub limits: Vec<LimitAlert>,
+}
+
+/// The thresholds of one limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitAlert {
+    /// The limit's name: of one of the entry's charges.
+    pub limit: String,
+    /// What it counts.
+    pub meter: String,
+    /// The limit; over 0.
+    pub max: u64,
+    /// Thresholds in thousandths of the limit: 1 to 1,000.
+    pub permille: Vec<u16>,
+}
+
+/// A message that is noted if the total of its bucket is at or above `reached_at`, and it is not noted already.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Candidate {
+    pub id: String,
+    pub webhook: String,
+    pub event: &'static str,
+    pub domain: String,
+    pub scope: &'static str,
+    pub owner: String,
+    pub limit_name: String,
+    pub period: String,
+    pub epoch: u32,
+    pub reached_at: i64,
+    pub at_ms: i64,
+    pub expires_at_ms: i64,
+    pub data: String,
+}
+
+/// What a batch may have to tell: each bucket by its newest request. Empty when no limit has thresholds.
+pub(super) fn candidates(batch: &[Entry]) -> Vec<Candidate> {
+    let mut newest = BTreeMap::new();
+    for entry in batch {
+        let Some(alerts) = &entry.alerts else { continue };
+        let row = Row::from(entry);
+        for (raw, charge) in entry.charges.iter().zip(&row.charges).filter(|(_, charge)| charge.amount > 0) {
+            let Some(alert) = alerts.limits.iter().find(|alert| *alert.limit == *raw.bucket.limit) else {
+                continue;
+            };
+            let key = (row.domain.clone().into_owned(), charge.bucket.clone(), charge.epoch);
+            newest.insert(key, (entry, charge.clone(), alert, &alerts.webhooks));
+        }
+    }
+    let mut all = Vec::new();
+    for ((domain, ..), (entry, charge, alert, webhooks)) in newest {
+        for webhook in webhooks {
+            all.extend(
+                alert
+                    .permille
+                    .iter()
+                    .map(|&permille| candidate(&domain, entry, &charge, alert, webhook, permille)),
+            );
+        }
+    }
+    all
+}
+
+fn candidate(
+    domain: &str,
+    entry: &Entry,
+    charge: &Charge,
+    alert: &LimitAlert,
+    webhook: &str,
+    permille: u16,
+) -> Candidate {
+    let bucket = &charge.bucket;
+    let reached_at = (u128::from(alert.max) * u128::from(permille)).div_ceil(1_000);
+    let mut hash = Sha256::new();
+    // every part with its length, so that no two lists of parts read alike
+    for part in
+        [webhook, THRESHOLD_REACHED, domain, &bucket.key(), &charge.epoch.to_string(), &permille.to_string()]
+    {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut hex = format!("{:x}", hash.finalize());
+    hex.truncate(2 * ID_BYTES);
+    Candidate {
+        id: format!("msg_{hex}"),
+        webhook: webhook.to_owned(),
+        event: THRESHOLD_REACHED,
+        domain: domain.to_owned(),
+        scope: bucket.scope.as_str(),
+        owner: bucket.owner.to_string(),
+        limit_name: bucket.limit.to_string(),
+        period: bucket.period.to_string(),
+        epoch: charge.epoch,
+        reached_at: number(u64::try_from(reached_at).unwrap_or(u64::MAX)),
+        at_ms: entry.ended_at_ms,
+        expires_at_ms: charge.period_end_ms.saturating_add(KEPT_MS),
+        data: data(entry, charge, alert, permille),
+    }
+}
+
+/// The message's data, but for `used`, which the ledger's total gives.
+fn data(entry: &Entry, charge: &Charge, alert: &LimitAlert, permille: u16) -> String {
+    let resets_at = jiff::Timestamp::from_millisecond(charge.period_end_ms).unwrap_or(jiff::Timestamp::MAX);
+    let mut data = json!({
+        "plan": entry.plan,
+        "limit": alert.limit,
+        "meter": alert.meter,
+        "threshold": f64::from(permille) / 1e3,
+        "max": alert.max,
+        "period": &*charge.bucket.period,
+        "resetsAt": resets_at.to_string(),
+    });
+    if let Some(team) = &entry.team {
+        data["teamId"] = json!(team);
+    }
+    match (&entry.user, charge.bucket.scope) {
+        (_, Scope::Team) => {}
+        (Some(user), Scope::User) => data["userId"] = json!(user),
+        (None, Scope::User) => data["address"] = json!(Domain::from_text(&entry.domain).id()),
+    }
+    // PostgreSQL's text cannot hold NUL, not even escaped in JSON
+    data.to_string().replace("\\u0000", "\u{FFFD}")
+}
+
+/// A message of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The `webhook-id`.
+    pub id: String,
+    /// To whom: the configured name.
+    pub webhook: String,
+    /// Such as `limit.threshold_reached`.
+    pub event: String,
+    /// JSON object, without `used`.
+    pub data: String,
+    /// The total that reached the threshold.
+    pub used: u64,
+    /// When, milliseconds since 1970.
+    pub at_ms: i64,
+    /// `pending`, `delivered` or `dead`.
+    pub state: String,
+    /// Attempts begun since it was noted or last retried by hand.
+    pub attempts: u32,
+    /// When it is due, milliseconds since 1970. While an attempt runs: when another gateway may try.
+    pub next_try_at_ms: i64,
+    /// When it was delivered or given up, milliseconds since 1970.
+    pub ended_at_ms: Option<i64>,
+    /// The last HTTP status, if there was any.
+    pub last_status: Option<u16>,
+    /// Why the last attempt failed; empty: it did not.
+    pub last_error: String,
+}
+
+/// A claim on due messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Of this webhook.
+    pub webhook: &'a str,
+    /// Now, milliseconds since 1970.
+    pub now_ms: i64,
+    /// So long nobody else takes them, in milliseconds.
+    pub lease_ms: i64,
+    /// At most so many.
+    pub max: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The receiver has it.
+    Delivered,
+    /// It is tried again at this time, milliseconds since 1970.
+    Again(i64),
+    /// It is given up until an operator retries it.
+    Dead,
+}
+
+/// The end of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Which message.
+    pub id: String,
+    /// Which attempt, as the claim counted: the end of an older one changes nothing unless it delivered.
+    pub attempts: u32,
+    /// Now, milliseconds since 1970.
+    pub now_ms: i64,
+    /// How.
+    pub attempt: Attempt,
+    /// The HTTP status, if there was any.
+    pub status: Option<u16>,
+    /// Why it failed.
+    pub error: String,
+}
+
+/// Messages by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxCounts {
+    /// Not delivered yet.
+    pub pending: u64,
+    /// Given up.
+    pub dead: u64,
+}
+
+/// The outbox. Each call is one transaction.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Takes messages that are due, oldest first; each claim counts as an attempt.
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Message>, StoreError>;
+
+    /// Notes how an attempt ended.
+    async fn tried(&self, tried: &Tried) -> Result<(), StoreError>;
+
+    /// Messages that are not delivered, newest first; of one state, or of both.
+    async fn undelivered(&self, state: Option<&str>, max: u32) -> Result<Vec<Message>, StoreError>;
+
+    /// How many are not delivered.
+    async fn outbox_counts(&self) -> Result<OutboxCounts, StoreError>;
+
+    /// Makes one undelivered message, or (`None`) all dead ones, due at once with all attempts before it, and writes the
+    /// audit row. Returns how many; without any there is no audit row.
+    async fn retry(&self, id: Option<&str>, now_ms: i64, audit: Audit<'_>) -> Result<u64, StoreError>;
+
+    /// Deletes messages whose time is over, at most `max`; returns how many.
+    async fn forget_expired(&self, now_ms: i64, max: u32) -> Result<u64, StoreError>;
+}
+
+/// The columns of a [`Message`], in the order in which the stores read them.
+pub(super) const MESSAGE: &str =
+    "id, webhook, event, data, used, at_ms, state, attempts, next_try_at_ms, ended_at_ms,
+    last_status, last_error";
