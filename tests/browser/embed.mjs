@@ -16,11 +16,14 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/cs
 async function serve(read, body) {
   const host = createServer((request, answer) => {
     const path = normalize(new URL(request.url, ORIGIN).pathname === "/" ? "/index.html" : new URL(request.url, ORIGIN).pathname);
+    let content;
     try {
-      answer.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" }).end(read(path));
+      content = read(path);
     } catch {
-      answer.writeHead(404).end();
+      // The browser asks for /favicon.ico by itself.
+      return void answer.writeHead(404).end();
     }
+    answer.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" }).end(content);
   });
   await new Promise((done, failed) => host.on("error", failed).listen(Number(process.env.CHAT_PORT), "127.0.0.1", done));
   try {
