@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
 use super::operate::administrator;
+use super::query::Query;
 use super::usage::dollars;
 use crate::quota::Calendar;
 use crate::store::{Analytics, Day, DayUsage, NamedSums, UsageSums};

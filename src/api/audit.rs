@@ -1,7 +1,7 @@
 //! `GET /api/audit`: who changed what, when, why, for administrators. Newest first, page by page.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
 use super::operate::administrator;
+use super::query::Query;
 use super::usage::moment;
 use crate::store::AuditFilter;
 use crate::store::audit::AuditRecord;

@@ -8,6 +8,7 @@ mod caller;
 mod error;
 mod operate;
 mod pages;
+mod query;
 mod stream;
 mod usage;
 mod users;

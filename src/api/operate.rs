@@ -1,7 +1,7 @@
 //! `GET /api/explain`, `POST /api/verify`: for administrators.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
+use super::query::Query;
 use super::usage::{limit_body, moment};
 use crate::auth::Caller;
 use crate::gate::{Difference, ExplainedLimit};

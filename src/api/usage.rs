@@ -1,7 +1,7 @@
 //! `GET /api/usage`, `DELETE /api/usage`, `GET /api/usage/history`.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
+use super::query::Query;
 use crate::auth::Caller;
 use crate::gate::{LimitView, UsageView, Who};
 use crate::store::Audit;

@@ -1,7 +1,7 @@
 //! `GET /api/users`: who uses the gateway, for administrators. A search by the beginning of the id, page by page.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
 use super::operate::administrator;
+use super::query::Query;
 
 /// Users of a page when the query names none, and the most that may be asked for.
 const LIMIT: (u32, u32) = (50, 500);

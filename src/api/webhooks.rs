@@ -1,7 +1,7 @@
 //! `GET /api/webhooks`, `POST /api/webhooks/retry`: what is not delivered, and sending it again. For administrators.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
@@ -13,6 +13,7 @@ use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
 use super::operate::administrator;
+use super::query::Query;
 use super::usage::moment;
 use crate::store::ledger::Audit;
 use crate::store::outbox::Message;

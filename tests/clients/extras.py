@@ -1,10 +1,13 @@
 """Calls that only one Python SDK has: responses, embeddings, sound, pictures, token counts, async clients, error bodies."""
 
 import asyncio
+import http.server
 import io
 import os
+import queue
 import re
 import subprocess
+import threading
 
 from harness import GATEWAY, check, fresh_token, usage
 from sdks import PIXEL_PNG, Anthropic, GoogleGenai, OpenAI
@@ -167,11 +170,44 @@ def readme_curl():
     check(usage(key)["totalMessages"] == 1, "one message")
 
 
+def standardwebhooks_alert():
+    from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+    got = queue.Queue()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.put((dict(self.headers), self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["WEBHOOK_PORT"])), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        key, told = fresh_token(plan="alerting"), set()
+        for _ in range(5):
+            OpenAI(key).call("gpt-4o-mini", "hi")
+        for _ in range(2):
+            headers, body = got.get(timeout=30)
+            message = Webhook(os.environ["WEBHOOK_SECRET"]).verify(body, headers)
+            told.add((message["type"], message["data"]["threshold"], message["data"]["used"]))
+            try:
+                Webhook(os.environ["WEBHOOK_SECRET"]).verify(body.replace(b"messages", b"massages"), headers)
+            except WebhookVerificationError:
+                continue
+            raise AssertionError("a changed body passes the library's check")
+        server.shutdown()
+    check(told == {("limit.threshold_reached", 0.8, 4), ("limit.threshold_reached", 1.0, 5)}, f"told: {told}")
+
+
 CASES = [
     (function.__name__.replace("_", " ", 1), function)
     for function in [
         openai_responses, openai_stream_usage, openai_completion, openai_embeddings, openai_audio, openai_images,
         openai_async, anthropic_count_tokens, anthropic_stream_usage, anthropic_bearer, genai_count_tokens, genai_embed,
         genai_chat, readme_python, readme_curl,
+        standardwebhooks_alert,
     ]
 ]

@@ -4,12 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use toml_edit::value;
+use toml_edit::{Array, value};
 
-use super::harness::{Rig, SECRET, Served, Setup};
+use super::harness::{Port, Rig, SECRET, Served, Setup};
 
 /// Set to 1 by who wants the suite: it needs the network the first time.
 const SWITCH: &str = "TOLLGATE_CLIENT_SUITE";
+
+/// 32 bytes; the suite's receiver checks with it.
+const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fetches SDKs: run by `scripts/test`, or with TOLLGATE_CLIENT_SUITE=1 and --run-ignored"]
@@ -19,6 +22,16 @@ async fn real_client_sdks_call_stream_and_are_refused_as_they_should() {
         let limits = file["plans"]["brisk"]["limits"].as_array_of_tables_mut().unwrap();
         limits.get_mut(0).unwrap()["per"] = value("minute");
     });
+    let receiver = Port::free();
+    let url = format!("http://127.0.0.1:{}/alerts", receiver.address().port());
+    let brisk = brisk.plan("alerting", 5).change(move |file| {
+        let limits = file["plans"]["alerting"]["limits"].as_array_of_tables_mut().unwrap();
+        limits.get_mut(0).unwrap()["alert"] = value(Array::from_iter([0.8, 1.0]));
+        let webhook = format!(
+            "[[webhooks]]\nname = \"suite\"\nurl = \"{url}\"\nsecret = \"{WEBHOOK_SECRET}\"\nallow_private = true\n"
+        );
+        *file = format!("{file}\n{webhook}").parse().unwrap();
+    });
     let rig = Rig::with(brisk).await;
     let mut suite = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/run"));
     suite
@@ -27,6 +40,8 @@ async fn real_client_sdks_call_stream_and_are_refused_as_they_should() {
         .env("TOLLGATE_ADMIN", &rig.gateway().admin_url)
         .env("STUB_URL", format!("http://{}", rig.stub.address))
         .env("TOLLGATE_SECRET", SECRET)
+        .env("WEBHOOK_PORT", receiver.address().port().to_string())
+        .env("WEBHOOK_SECRET", WEBHOOK_SECRET)
         .stdin(Stdio::null());
     let status = tokio::task::spawn_blocking(move || suite.status()).await.unwrap().unwrap();
     assert!(status.success(), "a client failed: its line is above");

@@ -34,3 +34,4 @@ mod start;
 mod streams;
 mod upstreams;
 mod usage;
+mod webhooks;

@@ -155,3 +155,17 @@ async fn a_user_sees_only_their_own_usage() {
     assert_eq!(rig.usage(&other).await["totalMessages"], 0);
     rig.finish().await;
 }
+
+#[tokio::test]
+async fn a_query_that_cannot_be_read_is_refused_in_this_apis_own_shape() {
+    let rig = Rig::start().await;
+    for path in ["/api/usage?user=1", "/api/users?page=2", "/api/analytics?days=many", "/api/audit?sinse=1"] {
+        let call = rig.http.get(format!("{}{path}", rig.gateway().url)).bearer_auth(rig.admin_token());
+        let answer = call.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["code"], "invalid_request", "{path}: {body}");
+        assert!(body["error"]["message"].as_str().unwrap().contains("query"), "{path}: {body}");
+    }
+    rig.finish().await;
+}

@@ -1,0 +1,107 @@
+//! Alerts, end to end: a limit with thresholds, a receiver, and what it gets from a real gateway.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use http::StatusCode;
+use serde_json::Value;
+use sha2::Sha256;
+use toml_edit::DocumentMut;
+
+use super::harness::{Rig, Setup, Tape, eventually, json_reply};
+
+const MODEL: &str = "gpt-4o-mini";
+/// Of the plan `free` in these tests: 80 % are 4.
+const MAX: u64 = 5;
+/// 32 bytes.
+const WEBHOOK_SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+fn alerting(url: &str, allow_private: bool) -> Setup {
+    let more = format!(
+        "[[webhooks]]\nname = \"ops\"\nurl = \"{url}\"\nsecret = \"whsec_{WEBHOOK_SECRET}\"\nallow_private = {allow_private}\n"
+    );
+    Setup::default().change(move |file: &mut DocumentMut| {
+        let limits = file["plans"]["free"]["limits"].as_array_of_tables_mut().unwrap();
+        let limit = limits.get_mut(0).unwrap();
+        limit["max"] = toml_edit::value(i64::try_from(MAX).unwrap());
+        limit["alert"] = toml_edit::value(toml_edit::Array::from_iter([0.8, 1.0]));
+        *file = format!("{file}\n{more}").parse().unwrap();
+    })
+}
+
+fn header<'a>(request: &'a str, name: &str) -> &'a str {
+    let lines = request.split("\r\n\r\n").next().unwrap().lines();
+    let value =
+        lines.filter_map(|line| line.split_once(": ")).find(|(key, _)| key.eq_ignore_ascii_case(name));
+    value.unwrap_or_else(|| panic!("no `{name}` in {request}")).1
+}
+
+/// The body of a message whose signature is right.
+fn verified(request: &str) -> Value {
+    let body = request.split_once("\r\n\r\n").unwrap().1;
+    let (id, at) = (header(request, "webhook-id"), header(request, "webhook-timestamp"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode(WEBHOOK_SECRET).unwrap()).unwrap();
+    mac.update(format!("{id}.{at}.{body}").as_bytes());
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    assert_eq!(header(request, "webhook-signature"), expected);
+    serde_json::from_str(body).unwrap()
+}
+
+#[tokio::test]
+async fn each_threshold_is_told_once_and_signed() {
+    let receiver = Tape::start(json_reply("200 OK", "{}")).await;
+    let rig = Rig::with(alerting(&format!("http://{}/hook", receiver.address), true)).await;
+    let token = rig.token("alice");
+    for number in 1..=MAX {
+        assert_eq!(rig.chat(&token, MODEL).send().await.status, StatusCode::OK);
+        if number < 4 {
+            assert_eq!(receiver.requests().len(), 0, "told after {number} of {MAX}");
+        }
+    }
+    assert_eq!(rig.chat(&token, MODEL).send().await.status, StatusCode::TOO_MANY_REQUESTS);
+    eventually("the two thresholds are not told", async || (receiver.requests().len() >= 2).then_some(()))
+        .await;
+    let messages: Vec<Value> = receiver.requests().iter().map(|request| verified(request)).collect();
+    let mut told: Vec<(f64, u64)> = messages
+        .iter()
+        .map(|message| {
+            assert_eq!(message["type"], "limit.threshold_reached");
+            let data = &message["data"];
+            assert_eq!(
+                (&data["userId"], &data["limit"], &data["max"]),
+                (&"alice".into(), &"messages".into(), &MAX.into())
+            );
+            (data["threshold"].as_f64().unwrap(), data["used"].as_u64().unwrap())
+        })
+        .collect();
+    told.sort_by(|one, other| one.0.total_cmp(&other.0));
+    assert_eq!(told, [(0.8, 4), (1.0, 5)]);
+    eventually("the deliveries are not counted", async || {
+        (rig.gateway().metric_where("tollgate_webhooks_total", "delivered").await == 2).then_some(())
+    })
+    .await;
+    let books = rig.finish().await;
+    assert_eq!(books.messages(), MAX);
+    assert_eq!(receiver.requests().len(), 2, "told again");
+}
+
+#[tokio::test]
+async fn an_address_inside_the_network_is_not_called_unless_it_is_allowed() {
+    let receiver = Tape::start(json_reply("200 OK", "{}")).await;
+    let url = format!("https://localhost:{}/hook", receiver.address.port());
+    let rig = Rig::with(alerting(&url, false)).await;
+    let token = rig.token("alice");
+    for _ in 0..MAX {
+        assert_eq!(rig.chat(&token, MODEL).send().await.status, StatusCode::OK);
+    }
+    eventually("no attempt was made", async || {
+        (rig.gateway().metric("tollgate_webhooks_total").await > 0).then_some(())
+    })
+    .await;
+    assert_eq!(receiver.requests().len(), 0);
+    let answer = rig.http.get(format!("{}/api/webhooks", rig.gateway().url)).bearer_auth(rig.admin_token());
+    let listed: Value = answer.send().await.unwrap().json().await.unwrap();
+    let text = listed.to_string();
+    assert!(text.contains("private"), "the list does not say why: {text}");
+    rig.finish().await;
+}
