@@ -79,7 +79,8 @@ async fn each_threshold_is_told_once_and_signed() {
         })
         .collect();
     told.sort_by(|one, other| one.0.total_cmp(&other.0));
-    assert_eq!(told, [(0.8, 4), (1.0, 5)]);
+    // a batch of rows that passes both thresholds tells both with its own total
+    assert!(told == [(0.8, 4), (1.0, MAX)] || told == [(0.8, MAX), (1.0, MAX)], "{told:?}");
     eventually("the deliveries are not counted", async || {
         (rig.gateway().metric_where("tollgate_webhooks_total", "delivered").await == 2).then_some(())
     })
