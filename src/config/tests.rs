@@ -10,6 +10,7 @@ mod parts;
 mod prices;
 mod routing;
 mod shipped;
+mod webhooks;
 mod whole;
 
 use super::{Settings, parse};

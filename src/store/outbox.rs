@@ -131,8 +131,10 @@ fn candidate(
 /// The message's data, but for `used`, which the ledger's total gives.
 fn data(entry: &Entry, charge: &Charge, alert: &LimitAlert, permille: u16) -> String {
     let resets_at = jiff::Timestamp::from_millisecond(charge.period_end_ms).unwrap_or(jiff::Timestamp::MAX);
+    // as in every column of the ledger: PostgreSQL's text cannot hold NUL
+    let clean = |text: &str| text.replace('\0', "\u{FFFD}");
     let mut data = json!({
-        "plan": entry.plan,
+        "plan": clean(&entry.plan),
         "limit": alert.limit,
         "meter": alert.meter,
         "threshold": f64::from(permille) / 1e3,
@@ -141,15 +143,14 @@ fn data(entry: &Entry, charge: &Charge, alert: &LimitAlert, permille: u16) -> St
         "resetsAt": resets_at.to_string(),
     });
     if let Some(team) = &entry.team {
-        data["teamId"] = json!(team);
+        data["teamId"] = json!(clean(team));
     }
     match (&entry.user, charge.bucket.scope) {
         (_, Scope::Team) => {}
-        (Some(user), Scope::User) => data["userId"] = json!(user),
-        (None, Scope::User) => data["address"] = json!(Domain::from_text(&entry.domain).id()),
+        (Some(user), Scope::User) => data["userId"] = json!(clean(user)),
+        (None, Scope::User) => data["address"] = json!(clean(&Domain::from_text(&entry.domain).id())),
     }
-    // PostgreSQL's text cannot hold NUL, not even escaped in JSON
-    data.to_string().replace("\\u0000", "\u{FFFD}")
+    data.to_string()
 }
 
 /// A message of the outbox.

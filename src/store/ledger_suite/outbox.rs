@@ -214,7 +214,8 @@ pub(crate) async fn expired_messages_are_forgotten(bench: &impl Bench) {
 }
 
 pub(crate) async fn hostile_ids_are_told(bench: &impl Bench) {
-    let hostile = "a\0\"}\u{2028}'|%";
+    // the second NUL is spelt out: it must not be taken for one
+    let hostile = "a\0\\u0000\"}\u{2028}'|%";
     let mut batch = messages(hostile, 10);
     for entry in &mut batch {
         entry.plan = hostile.to_owned();
