@@ -1,5 +1,5 @@
-//! A changed configuration is taken over while running: on SIGHUP, and when the file or its list of prices changes. A bad file is refused with
-//! its reasons and the old one stays. Requests in flight are not touched, and neither is usage.
+//! A changed configuration is taken over while running: on SIGHUP, and when the file or its list of prices changes. A
+//! bad file is refused with its reasons and the old one stays. Requests in flight are not touched, and neither is usage.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Reload {
             if asked || (now != seen && now.is_some()) {
                 seen = now;
                 self.take_over();
-                // where another list is named now, the next look differs and takes it over once more: no change of it is missed
+                // where another list is named now, the next look differs and takes it over once more
             }
         }
     }

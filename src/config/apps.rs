@@ -14,9 +14,9 @@ use super::settings::AppSettings;
 use super::value;
 use crate::auth::{ClientRules, IssuerSettings, Secret, ServiceSettings};
 
+/// Beside those of an issuer.
 const KEYS: Keys = Keys {
     known: &[
-        "name",
         "preset",
         "callers",
         "task_headers",
@@ -29,38 +29,10 @@ const KEYS: Keys = Keys {
         "user_header",
         "plan_header",
         "team_header",
-        "algorithms",
-        "secret",
-        "secret_file",
-        "public_key_file",
-        "jwks_file",
-        "jwks_url",
-        "jwks_refresh",
-        "jwks_stale_limit",
-        "issuer",
-        "audience",
-        "header",
-        "claims",
-        "leeway",
-        "max_lifetime",
-        "token_type",
     ],
     later: &[],
 };
 
-/// Keys that only mean something beside a source of keys for tokens.
-const ISSUER_KEYS: [&str; 10] = [
-    "algorithms",
-    "issuer",
-    "audience",
-    "header",
-    "claims",
-    "leeway",
-    "max_lifetime",
-    "token_type",
-    "jwks_refresh",
-    "jwks_stale_limit",
-];
 /// Keys that only mean something beside `key`.
 const SERVICE_KEYS: [&str; 4] = ["peers", "user_header", "plan_header", "team_header"];
 
@@ -147,7 +119,7 @@ pub(super) fn read(root: &Section<'_>, issuers: &mut Vec<IssuerSettings>) -> Res
 }
 
 fn app(section: &Section<'_>, taken: &mut Vec<String>, issuers: &[IssuerSettings]) -> Result<App, Reported> {
-    let known = section.only(KEYS);
+    let known = section.only_of(&[issuers::KEYS, KEYS]);
     let preset = preset(section)?;
     let name = name(section, preset, taken)?;
     let issuer = issuer(section, &name, preset);
@@ -213,7 +185,9 @@ fn issuer(
         let defaults = preset.map(|preset| preset.issuer).unwrap_or_default();
         return issuers::of_section(section, name.to_owned(), Some(defaults)).map(Some);
     }
-    alone(section, &ISSUER_KEYS, &listed(issuers::KEY_SOURCES)).map(|()| None)
+    // its other keys only mean something beside a source of keys; the name is the app's
+    let others: Vec<&str> = issuers::KEYS.known.iter().copied().filter(|key| *key != "name").collect();
+    alone(section, &others, &listed(issuers::KEY_SOURCES)).map(|()| None)
 }
 
 fn service(

@@ -11,7 +11,8 @@ use super::url::http_url;
 use super::value::{self, Names, optional_text};
 use crate::auth::{Algorithm, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret};
 
-const KEYS: Keys = Keys {
+/// `name` and [`KEY_SOURCES`] among them.
+pub(super) const KEYS: Keys = Keys {
     known: &[
         "name",
         "algorithms",

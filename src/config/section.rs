@@ -48,18 +48,22 @@ impl<'a> Section<'a> {
 
     /// Refuses every key that is not known.
     pub(super) fn only(&self, keys: Keys) -> Result<(), Reported> {
+        self.only_of(&[keys])
+    }
+
+    /// The same with several lists of keys.
+    pub(super) fn only_of(&self, lists: &[Keys]) -> Result<(), Reported> {
+        let known = || lists.iter().flat_map(|keys| keys.known).copied();
+        let is_later = |name: &str| lists.iter().any(|keys| keys.later.contains(&name));
         let mut all_known = Ok(());
-        for entry in self.entries().filter(|entry| !keys.known.contains(&entry.name)) {
-            let hint = if keys.later.contains(&entry.name) {
-                Some(LATER.to_owned())
-            } else {
-                did_you_mean(entry.name, keys.known.iter().copied())
-            };
+        for entry in self.entries().filter(|entry| !known().any(|name| name == entry.name)) {
+            let hint =
+                if is_later(entry.name) { Some(LATER.to_owned()) } else { did_you_mean(entry.name, known()) };
             all_known = Err(self.reading.report(
                 entry.key_offset,
                 &entry.path,
                 "an unknown key".to_owned(),
-                listed(keys.known.iter().copied()),
+                listed(known()),
                 hint,
             ));
         }

@@ -5,10 +5,10 @@
 //! [`TOMBSTONE_MS`]). A domain that is not loaded is COLD, never zero.
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::StoreError;
+use super::digest::key_of;
 use super::ledger::{BucketTotal, OwnerEpoch};
 use crate::quota::{Charge, Domain, Hold, Standing};
 
@@ -113,14 +113,7 @@ pub struct MessageKey(String);
 impl MessageKey {
     /// The key of a message; `parts` are what tells it from all others in its domain.
     pub fn of(parts: &[&str]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            // the length first, so that no two lists of parts run into one text
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let kept = u128::from_be_bytes(hash.finalize().first_chunk().copied().unwrap_or_default());
-        Self(format!("{kept:032x}"))
+        Self(key_of(parts))
     }
 
     /// The digits.

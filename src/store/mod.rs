@@ -9,6 +9,7 @@
 pub mod analytics;
 pub mod audit;
 pub mod counters;
+mod digest;
 pub mod entry;
 pub mod journal;
 pub mod late;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use super::digest::key_of;
 use super::entry::Entry;
 use super::ledger::Audit;
 use super::row::{Row, number};
@@ -19,8 +19,6 @@ pub const THRESHOLD_REACHED: &str = "limit.threshold_reached";
 
 /// How long a message is kept after its period: it is what makes "once per period" hold, and operators look at dead ones.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
-/// Bytes of the hash in an id: no two of any number of messages are alike.
-const ID_BYTES: usize = 16;
 
 /// What webhooks are to be told when a total of this request's buckets reaches a threshold. As the configuration was when
 /// the request was admitted.
@@ -101,18 +99,10 @@ fn candidate(
 ) -> Candidate {
     let bucket = &charge.bucket;
     let reached_at = (u128::from(alert.max) * u128::from(permille)).div_ceil(1_000);
-    let mut hash = Sha256::new();
-    // every part with its length, so that no two lists of parts read alike
-    for part in
-        [webhook, THRESHOLD_REACHED, domain, &bucket.key(), &charge.epoch.to_string(), &permille.to_string()]
-    {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let mut hex = format!("{:x}", hash.finalize());
-    hex.truncate(2 * ID_BYTES);
+    let parts =
+        [webhook, THRESHOLD_REACHED, domain, &bucket.key(), &charge.epoch.to_string(), &permille.to_string()];
     Candidate {
-        id: format!("msg_{hex}"),
+        id: format!("msg_{}", key_of(&parts)),
         webhook: webhook.to_owned(),
         event: THRESHOLD_REACHED,
         domain: domain.to_owned(),

@@ -122,7 +122,7 @@ impl DomainState {
         let is_free = |hold: &Hold| repeat > 0 && hold.rule.is_quota();
         let taken = holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| {
             let amount = if is_free(hold) { 0 } else { hold.amount };
-            self.take(&Hold { amount, ..hold.clone() }, epoch, at_us)
+            self.take(hold, amount, epoch, at_us)
         });
         let items = taken.collect();
         let mark = match message {
@@ -185,7 +185,8 @@ impl DomainState {
         }
         match announcement {
             Announcement::Held { rid, holds, epochs, lease_ms } => {
-                let items = holds.iter().zip(epochs).filter_map(|(hold, &epoch)| self.put(hold, epoch));
+                let items =
+                    holds.iter().zip(epochs).filter_map(|(hold, &epoch)| self.put(hold, hold.amount, epoch));
                 let items = items.collect();
                 let expires_ms = after(now_ms, *lease_ms);
                 self.hold(*rid, LiveHold { expires_ms, items, mark: None, repeat: 0 });
@@ -301,18 +302,18 @@ impl DomainState {
         used.saturating_add(held).saturating_add(hold.amount) <= max
     }
 
-    /// Takes a hold that fits. A rate keeps no hold: it counts once and for all.
-    fn take(&mut self, hold: &Hold, epoch: u32, at_us: i64) -> Option<HeldItem> {
-        let Rule::Rate { max, window_us } = hold.rule else { return self.put(hold, epoch) };
+    /// Takes `amount` of a hold that fits. A rate keeps no hold: it counts once and for all.
+    fn take(&mut self, hold: &Hold, amount: u64, epoch: u32, at_us: i64) -> Option<HeldItem> {
+        let Rule::Rate { max, window_us } = hold.rule else { return self.put(hold, amount, epoch) };
         let tat_us = self.rates.entry(hold.bucket.clone()).or_insert(0);
-        if let Some(next_us) = Gcra::new(max, window_us).take(*tat_us, at_us, hold.amount) {
+        if let Some(next_us) = Gcra::new(max, window_us).take(*tat_us, at_us, amount) {
             *tat_us = next_us;
         }
         None
     }
 
-    /// Puts a quota or open hold on its bucket, whatever the limit.
-    fn put(&mut self, hold: &Hold, epoch: u32) -> Option<HeldItem> {
+    /// Puts `amount` of a quota or open hold on its bucket, whatever the limit.
+    fn put(&mut self, hold: &Hold, amount: u64, epoch: u32) -> Option<HeldItem> {
         let period = match hold.rule {
             Rule::Quota { period_start_ms, period_end_ms, .. } => Some((period_start_ms, period_end_ms)),
             Rule::Open { .. } => None,
@@ -320,9 +321,9 @@ impl DomainState {
         };
         let count_epoch = bucket_epoch(hold, epoch);
         let count = self.buckets.entry((hold.bucket.clone(), count_epoch)).or_default();
-        count.held = count.held.saturating_add(hold.amount);
+        count.held = count.held.saturating_add(amount);
         count.period = period;
-        Some(HeldItem { bucket: hold.bucket.clone(), epoch, count_epoch, amount: hold.amount })
+        Some(HeldItem { bucket: hold.bucket.clone(), epoch, count_epoch, amount })
     }
 
     fn hold(&mut self, rid: Uuid, hold: LiveHold) {
