@@ -1,5 +1,7 @@
 //! Alerts, end to end: a limit with thresholds, a receiver, and what it gets from a real gateway.
 
+use std::process::Command;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -8,7 +10,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use toml_edit::DocumentMut;
 
-use super::harness::{Rig, Setup, Tape, eventually, json_reply};
+use super::harness::{ChaosProxy, Rig, Setup, Tape, Weather, eventually, json_reply};
 
 const MODEL: &str = "gpt-4o-mini";
 /// Of the plan `free` in these tests: 80 % are 4.
@@ -104,5 +106,49 @@ async fn an_address_inside_the_network_is_not_called_unless_it_is_allowed() {
     let listed: Value = answer.send().await.unwrap().json().await.unwrap();
     let text = listed.to_string();
     assert!(text.contains("private"), "the list does not say why: {text}");
+    rig.finish().await;
+}
+
+/// What `tollgate webhooks` prints.
+async fn webhooks(rig: &Rig, more: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.arg("webhooks").args(more).arg("-c").arg(&rig.gateway().config).env_clear();
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_outlives_its_gateway_and_is_sent_again_by_hand() {
+    let receiver = Tape::start(json_reply("200 OK", "{}")).await;
+    let way = ChaosProxy::before(receiver.address).await;
+    way.set(Weather::Broken).await;
+    let mut rig = Rig::with(alerting(&format!("http://{}/hook", way.address), true)).await;
+    let token = rig.token("alice");
+    for _ in 0..4 {
+        assert_eq!(rig.chat(&token, MODEL).send().await.status, StatusCode::OK);
+    }
+    let listed = eventually("the alert is not noted", async || {
+        let listed: Value = serde_json::from_str(&webhooks(&rig, &["--json"]).await).unwrap();
+        (listed["items"][0]["attempts"] == 1).then_some(listed)
+    })
+    .await;
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    rig.gateway_mut().kill();
+    rig.gateway_mut().start_again().await;
+    assert!(webhooks(&rig, &[]).await.contains(id), "the gateway's death lost the alert");
+    assert_eq!(webhooks(&rig, &["retry", id]).await.trim(), "1 will be sent again");
+    // only now: no attempt of the gateway's own comes before the command
+    way.set(Weather::Clear).await;
+    eventually("it is not sent again", async || (!receiver.requests().is_empty()).then_some(())).await;
+    let request = receiver.requests().remove(0);
+    assert_eq!(
+        (header(&request, "webhook-id"), verified(&request)["data"]["threshold"].as_f64()),
+        (id, Some(0.8))
+    );
+    eventually("it stays listed", async || {
+        webhooks(&rig, &[]).await.ends_with("0 pending, 0 given up\n").then_some(())
+    })
+    .await;
     rig.finish().await;
 }
