@@ -9,6 +9,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dialect;
+#[cfg(debug_assertions)]
+pub mod failpoint;
 pub mod gate;
 pub mod notify;
 pub mod proxy;

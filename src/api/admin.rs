@@ -52,7 +52,11 @@ async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, e
     raise(&metrics.late_settles, counts.late.load(Ordering::Relaxed));
     raise(&metrics.counter_drift, counts.drift.load(Ordering::Relaxed));
     raise(&metrics.rebuilds, counts.rebuilds.load(Ordering::Relaxed));
-    metrics.journal_pending.set(gauge(gate.journal().pending_events()));
+    let journal = gate.journal();
+    let health = journal.health();
+    metrics.journal.pending.set(gauge(journal.pending_events()));
+    metrics.journal.damaged.set(gauge(health.damaged_segments));
+    metrics.journal.poisoned.set(gauge(health.poisoned_segments));
     #[expect(clippy::cast_precision_loss, reason = "a gauge in seconds")]
     metrics.ledger_lag_seconds.set(writer.lag_ms() as f64 / 1e3);
     raise(&metrics.replica_failures, reads.replica_failures());

@@ -123,7 +123,9 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(open) = self.open.take() {
-            let outcome = if open.answered { Outcome::Crashed } else { Outcome::ClientGone };
+            // a panic is ours, whether or not the upstream had answered; a task that is dropped has lost its client
+            let crashed = open.answered || std::thread::panicking();
+            let outcome = if crashed { Outcome::Crashed } else { Outcome::ClientGone };
             self.gate.end(open, Ending::bare(outcome));
         }
     }

@@ -7,7 +7,7 @@ use super::replay::Shared;
 use crate::clock::Stopwatch;
 use crate::dialect::{Ask, Dialect, Meter, Rename, Route, UsageChunkFilter};
 use crate::gate::Permit;
-use crate::telemetry::Labels;
+use crate::telemetry::{InFlight, Labels};
 
 /// The context of one request.
 pub struct Context {
@@ -23,6 +23,8 @@ pub struct Context {
     pub labels: Labels,
     /// Where the request stands.
     pub stage: Stage,
+    /// Counts the request as in flight, from its header to its end. The last field: it goes when all else has ended.
+    pub in_flight: Option<InFlight>,
 }
 
 /// Where a request stands.
@@ -103,6 +105,7 @@ impl Context {
             dialect: Dialect::OpenAi,
             labels: Labels::default(),
             stage: Stage::Arrived,
+            in_flight: None,
         }
     }
 

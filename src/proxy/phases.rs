@@ -41,8 +41,8 @@ impl ProxyHttp for Gateway {
         Context::new()
     }
 
-    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Context) -> Result<()> {
-        self.metrics.in_flight.inc();
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        ctx.in_flight = Some(self.metrics.begin());
         session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
         session.set_read_timeout(Some(CLIENT_READ_TIMEOUT));
         Ok(())
@@ -72,6 +72,8 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        #[cfg(debug_assertions)]
+        crate::failpoint::panic_at("upstream_request_filter", &ctx.request_id);
         forward::prepare(
             request,
             ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?,
@@ -100,6 +102,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
+        #[cfg(debug_assertions)]
+        crate::failpoint::panic_at("response_body_filter", &ctx.request_id);
         let bytes = body.as_ref().map_or(0, Bytes::len);
         if ctx.forward().is_some_and(|forward| !forward.shared.takes(bytes)) {
             let why = "the client left, and the rest of its answer is larger than is read without it";
@@ -163,7 +167,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
-        self.metrics.in_flight.dec();
+        #[cfg(debug_assertions)]
+        crate::failpoint::panic_at("logging", &ctx.request_id);
+        ctx.in_flight = None;
         self.close(error, ctx);
         put_back(session, ctx);
     }

@@ -63,16 +63,15 @@ pub struct Metrics {
     cost_usd: prometheus::Counter,
     unpriced: IntCounterVec,
     moved_on: IntCounterVec,
-    /// Requests between their header and their end.
-    pub in_flight: IntGauge,
+    in_flight: IntGauge,
     /// Holds of this gateway.
     pub holds_open: IntGauge,
     /// Holds whose lease ended without a settle.
     pub holds_expired: IntCounter,
     /// Age of the oldest record the ledger does not have.
     pub ledger_lag_seconds: prometheus::Gauge,
-    /// Records the ledger does not have.
-    pub journal_pending: IntGauge,
+    /// The journal.
+    pub journal: JournalGauges,
     /// Rows this gateway has written to the ledger.
     pub ledger_rows: IntCounter,
     /// Counters that differed from the ledger when they were compared.
@@ -88,6 +87,41 @@ pub struct Metrics {
     active_users: IntGaugeVec,
     config_reloads: IntCounterVec,
     webhooks: Webhooks,
+}
+
+/// A request between its header and its end, however it ends: also by a panic.
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Of the journal.
+pub struct JournalGauges {
+    /// Records the ledger does not have.
+    pub pending: IntGauge,
+    /// Segments with damage inside.
+    pub damaged: IntGauge,
+    /// Segments that were given up since the start.
+    pub poisoned: IntGauge,
+}
+
+impl JournalGauges {
+    fn new(set: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            pending: set.gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
+            damaged: set.gauge(
+                "tollgate_journal_damaged_segments",
+                "journal segments with damage inside; copies are in `journal/quarantine`",
+            )?,
+            poisoned: set.gauge(
+                "tollgate_journal_poisoned_segments",
+                "journal segments given up after a failed write or sync since the start",
+            )?,
+        })
+    }
 }
 
 /// Of the notifier.
@@ -165,8 +199,7 @@ impl Metrics {
                 "tollgate_ledger_lag_seconds",
                 "age of the oldest record that the ledger does not have",
             )?,
-            journal_pending: set
-                .gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
+            journal: JournalGauges::new(&set)?,
             ledger_rows: set.counter("tollgate_ledger_rows_total", "rows written to the ledger")?,
             counter_drift: set
                 .counter("tollgate_counter_drift_total", "counters that differed from the ledger")?,
@@ -192,6 +225,12 @@ impl Metrics {
         };
         Registrar(&metrics.registry).build_info()?;
         Ok(metrics)
+    }
+
+    /// A request has begun: it is in flight until what this gives is dropped.
+    pub fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
     }
 
     /// One request has ended.
@@ -324,36 +363,4 @@ impl Registrar<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Labels, Metrics, outcome};
-
-    /// An alert on a metric that is not there never fires.
-    #[test]
-    fn every_metric_of_the_shipped_alerts_is_there() {
-        let rules = include_str!("../../deploy/prometheus-rules.yml");
-        let (known, mut named) = (include_str!("metrics.rs"), 0);
-        for line in rules.lines().filter(|line| !line.trim_start().starts_with('#')) {
-            let words = line.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
-            for word in words.filter(|word| word.starts_with("tollgate_")) {
-                let name = word.strip_suffix("_bucket").unwrap_or(word);
-                assert!(known.contains(&format!("\"{name}\",")), "`{word}` is no metric");
-                named += 1;
-            }
-        }
-        assert!(named >= 10, "{named} metrics named");
-    }
-
-    #[test]
-    fn every_name_is_registered_once_and_shown() {
-        let metrics = Metrics::new().unwrap();
-        metrics.request(&Labels { dialect: "openai", ..Labels::default() }, outcome::OK);
-        let page = metrics.page().unwrap();
-        assert!(
-            page.contains(
-                r#"tollgate_requests_total{dialect="openai",group="",outcome="ok",plan="",upstream=""} 1"#
-            ),
-            "{page}"
-        );
-        assert!(page.contains("tollgate_build_info{version="));
-    }
-}
+mod tests;

@@ -5,4 +5,4 @@ mod log;
 mod metrics;
 
 pub use log::init as init_log;
-pub use metrics::{Labels, Metrics, outcome, raise};
+pub use metrics::{InFlight, JournalGauges, Labels, Metrics, outcome, raise};

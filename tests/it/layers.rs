@@ -11,18 +11,20 @@ use scan::Scan;
 /// A room and the rooms that it may import, lowest first. A room may only name rooms that stand before it.
 const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    // in debug builds only
+    ("failpoint", &[]),
     ("quota", &[]),
     ("dialect", &[]),
     ("upstream", &["quota"]),
     ("telemetry", &[]),
     ("auth", &["clock"]),
-    ("store", &["clock", "quota"]),
+    ("store", &["clock", "failpoint", "quota"]),
     ("notify", &["clock", "store", "telemetry"]),
     // settings structs only
     ("config", &["quota", "auth", "upstream", "notify"]),
     ("gate", &["clock", "quota", "auth", "store"]),
     ("api", &["clock", "quota", "auth", "store", "gate", "notify", "telemetry"]),
-    ("proxy", &["clock", "quota", "dialect", "upstream", "auth", "store", "gate", "telemetry"]),
+    ("proxy", &["clock", "failpoint", "quota", "dialect", "upstream", "auth", "store", "gate", "telemetry"]),
     (
         "app",
         &[

@@ -80,3 +80,26 @@ async fn a_crashed_request_is_charged_if_the_upstream_had_answered() {
     bench.conserved(&who, "messages", 1).await;
     assert_eq!(bench.ledger.totals().await.unwrap().rows, 2);
 }
+
+#[tokio::test]
+async fn a_panic_ends_the_permit_as_crashed_and_charges_only_what_was_answered() {
+    for (status, charged) in [(None, 0), (Some(200), 1), (Some(500), 0)] {
+        let bench = Bench::new(OnOutage::Deny).await;
+        let who = user(&bench, "alice", None, None);
+        let mut permit = bench.gate.admit(&who, asked("gpt-4o")).await.unwrap();
+        if let Some(status) = status {
+            answer(&mut permit, status);
+        }
+        let hook = std::panic::AssertUnwindSafe(move || {
+            let _permit = permit;
+            std::panic::resume_unwind(Box::new("a hook"));
+        });
+        assert!(std::panic::catch_unwind(hook).is_err());
+        bench.conserved(&who, "messages", charged).await;
+        let mut written = bench.journal.reader();
+        written.replay(i64::MIN);
+        let rows = written.next_batch(10, 1 << 20).unwrap();
+        let outcomes: Vec<_> = rows.iter().map(|(_, entry)| entry.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Crashed], "{status:?}");
+    }
+}

@@ -86,7 +86,8 @@ impl State {
             && !segment.poisoned
             && !segment.damaged;
         let settled = sequence < self.settled.segment || self.settled >= self.last_end;
-        closed && settled && segment.open == 0 && segment.acked == segment.ends
+        // of a parked END only the BEGIN stands on the disk
+        closed && settled && segment.open == 0 && segment.acked == segment.ends && self.parked.is_empty()
     }
 }
 

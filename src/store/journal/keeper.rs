@@ -1,5 +1,5 @@
 //! The journal's own thread: makes ENDs durable in groups, allocates the next segment ahead, seals full segments, writes
-//! the live records of a poisoned segment again, deletes what is done with. It must not be needed for a record to survive
+//! the live records of a poisoned segment again and the ENDs that no segment took, deletes what is done with. It must not be needed for a record to survive
 //! the death of the process: that is the page cache's part.
 
 use std::fs::File;
@@ -136,6 +136,34 @@ impl Inner {
                 }
             }
         }
+        self.write_parked();
+    }
+
+    /// Writes the ENDs that no segment took when their requests ended.
+    fn write_parked(&self) {
+        let mut state = self.lock();
+        if state.parked.is_empty() {
+            return;
+        }
+        let mut parked = std::mem::take(&mut state.parked).into_iter();
+        let mut written = 0_u64;
+        while let Some(next) = parked.next() {
+            let Ok((segment, offset)) = self.append(&mut state, &next.record) else {
+                // why, was said when it was parked
+                state.parked.push(next);
+                state.parked.extend(parked);
+                break;
+            };
+            state.reserved -= next.record.len() as u64;
+            state.note_end(segment, offset, next.ended_at_ms);
+            written += 1;
+        }
+        let left = state.parked.len();
+        drop(state);
+        if written > 0 {
+            tracing::info!(written, left, "the journal has taken ends of requests that waited in memory");
+            self.ends.notify_waiters();
+        }
     }
 
     /// Appends to the active segment what is still needed of a poisoned one: BEGIN and FIRST of open requests, ENDs that
@@ -259,6 +287,13 @@ impl Inner {
             Some(Segment { file: Some(file), end, poisoned: false, .. }) => cut(file, *end),
             _ => Ok(()),
         };
+        if !state.parked.is_empty() {
+            let lost = state.parked.len();
+            tracing::error!(
+                lost,
+                "the ends of requests could not be written; the next start books them as crashed"
+            );
+        }
         if let Err(error) = removed.and(sealed) {
             tracing::warn!(%error, "the journal could not give back its allocated space; the next start does");
         }

@@ -7,6 +7,7 @@
 //! [`Position`]. A record is in the page cache when the call returns, so the death of the process loses nothing; the
 //! journal's own thread syncs ENDs every 5 ms at the latest, so a power cut loses no more than that. Room for its FIRST and
 //! END is promised to each request at its BEGIN: a full disk refuses new requests and never loses the end of one that runs.
+//! On a disk that fails altogether the ends of running requests wait in memory until it takes them.
 
 mod dir;
 mod done;
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 use self::dir::Dir;
 use self::record::{Kind, MAX_RECORD_BYTES};
-use self::state::{Open, State, end_bound};
+use self::state::{Open, Parked, State, end_bound};
 use crate::clock::Clock;
 use crate::store::Entry;
 
@@ -195,11 +196,13 @@ impl Journal {
     }
 
     /// Writes how a request ended. There is always room: an END that is much larger than its BEGIN has its free texts
-    /// shortened rather than being refused; identity, charges and numbers are never touched.
+    /// shortened rather than being refused; identity, charges and numbers are never touched. `None`: the disk fails and no
+    /// segment takes the END now. It waits in memory until one does; if the process dies first, the request is one that was
+    /// begun and never ended.
     ///
     /// # Errors
-    /// `NotOpen` if it has ended before; `Io`; `TooLarge` only if it has many more charges than its BEGIN.
-    pub fn end(&self, entry: &Entry) -> Result<Position, JournalError> {
+    /// `NotOpen` if it has ended before; `TooLarge` only if it has many more charges than its BEGIN.
+    pub fn end(&self, entry: &Entry) -> Result<Option<Position>, JournalError> {
         let mut record = record::encode_entry(Kind::End, entry)?;
         let mut state = self.inner.lock();
         let promised = state.open.get(&entry.id).ok_or(JournalError::NotOpen(entry.id))?.end_bytes;
@@ -212,7 +215,14 @@ impl Journal {
         if record.len() > MAX_RECORD_BYTES {
             return Err(JournalError::TooLarge { bytes: record.len(), max: MAX_RECORD_BYTES });
         }
-        let (segment, offset) = self.inner.append(&mut state, &record)?;
+        let (segment, offset) = match self.inner.append(&mut state, &record) {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::error!(%error, rid = %entry.id, "no journal segment takes the end of a request: it waits in memory");
+                state.park(entry.id, Parked { record, ended_at_ms: entry.ended_at_ms });
+                return Ok(None);
+            }
+        };
         state.close_request(entry.id);
         let position = state.note_end(segment, offset, entry.ended_at_ms);
         let wakes_keeper = state.unsynced_ends == 1 || state.unsynced_ends == keeper::GROUP_ENDS;
@@ -221,7 +231,7 @@ impl Journal {
             self.inner.wake.notify_all();
         }
         self.inner.ends.notify_waiters();
-        Ok(position)
+        Ok(Some(position))
     }
 
     /// Notes that the ledger has every END up to here. An older position than the last is no error and changes nothing.
@@ -296,7 +306,7 @@ impl Journal {
 
     /// ENDs that the ledger does not have.
     pub fn pending_events(&self) -> u64 {
-        self.inner.lock().pending
+        self.inner.lock().all_pending()
     }
 
     /// Age of the oldest of these in milliseconds; 0 if there is none.

@@ -161,7 +161,15 @@ impl Findings {
                 }
                 Found::Damage => damaged = true,
                 Found::Tail { from } => {
-                    self.torn_bytes += scanner.data_end(from)? - from;
+                    let torn_bytes = scanner.data_end(from)? - from;
+                    if torn_bytes > 0 {
+                        tracing::warn!(
+                            segment = sequence,
+                            torn_bytes,
+                            "the torn tail of a journal segment is cut off"
+                        );
+                    }
+                    self.torn_bytes += torn_bytes;
                     break;
                 }
                 Found::End => break,

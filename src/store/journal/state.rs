@@ -53,6 +53,9 @@ pub(super) struct State {
     pub(super) unsealed: Vec<u64>,
     /// Poisoned segments whose live records are still to be written again.
     pub(super) to_rescue: Vec<u64>,
+    /// ENDs that no segment took: the keeper writes them as soon as one does. No more than there were open requests when the
+    /// disk began to fail, as nothing is begun on it.
+    pub(super) parked: Vec<Parked>,
     /// Why no further segment can be allocated.
     pub(super) blocked: Option<String>,
     /// A replay reads from this segment on: none may be deleted.
@@ -101,6 +104,14 @@ pub(super) struct Spare {
     pub(super) capacity: u64,
 }
 
+/// An END that waits in memory for a disk that takes it.
+pub(super) struct Parked {
+    /// The whole record.
+    pub(super) record: Vec<u8>,
+    /// When the request ended, milliseconds since 1970.
+    pub(super) ended_at_ms: i64,
+}
+
 /// A request that was begun.
 pub(super) struct Open {
     /// Where its BEGIN stands.
@@ -134,6 +145,7 @@ impl State {
         let active = self
             .segments
             .get(&self.active)
+            .filter(|active| !active.poisoned)
             .map_or(0, |active| (active.capacity - active.end).saturating_sub(waste));
         let spare_of = |spare: &Spare| spare.capacity.saturating_sub(SEGMENT_HEADER_BYTES as u64 + waste);
         let spares: u64 = self.spares.iter().map(spare_of).sum();
@@ -194,6 +206,19 @@ impl State {
         position
     }
 
+    /// Notes that a request has ended and no segment takes its END. Its room stays promised.
+    pub(super) fn park(&mut self, rid: Uuid, parked: Parked) {
+        self.close_request(rid);
+        self.reserved += parked.record.len() as u64;
+        self.oldest_pending_ms.get_or_insert(parked.ended_at_ms);
+        self.parked.push(parked);
+    }
+
+    /// ENDs the ledger does not have, those that are not written included.
+    pub(super) fn all_pending(&self) -> u64 {
+        self.pending + self.parked.len() as u64
+    }
+
     /// Moves the watermark. False: it stands there or further on already.
     pub(super) fn acknowledge(&mut self, up_to: Position, now_ms: i64) -> bool {
         if up_to <= self.watermark {
@@ -206,7 +231,7 @@ impl State {
             segment.quiet_since_ms = now_ms;
         }
         self.watermark = up_to;
-        if self.pending == 0 {
+        if self.all_pending() == 0 {
             self.oldest_pending_ms = None;
         }
         true

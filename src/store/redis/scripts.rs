@@ -72,6 +72,9 @@ impl Script {
             Self::Sweep => (" flags=allow-oom", &[REAP, include_str!("sweep.lua")]),
         };
         let bounds = format!("local REPEAT_WITHIN_MS, REPEATS_MAX = {REPEAT_WITHIN_MS}, {REPEATS_MAX}\n");
-        format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{bounds}{COMMON}{}", parts.concat())
+        let text = format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{bounds}{COMMON}{}", parts.concat());
+        #[cfg(debug_assertions)]
+        let text = text + crate::failpoint::script_comment();
+        text
     }
 }

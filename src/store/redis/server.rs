@@ -12,7 +12,7 @@ use super::link::Link;
 use super::process::{info, info_field};
 use crate::store::StoreError;
 
-/// The oldest version that runs the scripts: `#!lua` and flags (Redis 7.0; Valkey reports at least 7.2).
+/// The oldest version that runs the scripts: `#!lua` and flags (Redis 7.0; the first Valkey is 7.2).
 const OLDEST: u32 = 7;
 
 /// Asks every primary node. What endangers the counters comes back as sentences; what makes them impossible is an error.
@@ -40,9 +40,7 @@ pub(super) async fn check(link: &Link) -> Result<Vec<String>, StoreError> {
 async fn check_node(client: &Client, name: &str) -> Result<Vec<String>, StoreError> {
     let failed = |error: Error| fault("check", &error);
     let server = info(client, "server").await.map_err(failed)?;
-    let version = info_field(&server, "redis_version").unwrap_or_default();
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_none_or(|major| major < OLDEST) {
+    if let Err(version) = check_version(&server) {
         let message = format!("{name}: version `{version}` is too old, at least `{OLDEST}.0` is needed");
         return Err(StoreError::permanent("redis", "check", message));
     }
@@ -67,7 +65,39 @@ async fn check_node(client: &Client, name: &str) -> Result<Vec<String>, StoreErr
     Ok(warnings)
 }
 
+/// The version that is too old, or is none. Valkey's own comes first: beside it stands the one of the Redis that it is
+/// compatible with, which a later Valkey may leave out.
+fn check_version(server: &str) -> Result<(), &str> {
+    let version = ["valkey_version", "redis_version"].iter().find_map(|name| info_field(server, name));
+    let version = version.unwrap_or_default();
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= OLDEST) { Ok(()) } else { Err(version) }
+}
+
 async fn save_points(client: &Client) -> Result<String, Error> {
     let pair: Vec<String> = client.config_get("save").await?;
     Ok(pair.into_iter().nth(1).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_version;
+
+    #[test]
+    fn redis_and_valkey_are_told_by_their_own_versions() {
+        for server in [
+            "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n",
+            "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n",
+            "# Server\r\nserver_name:valkey\r\nvalkey_version:9.0.0\r\n",
+        ] {
+            assert_eq!(check_version(server), Ok(()), "{server}");
+        }
+        for (server, version) in [
+            ("# Server\r\nredis_version:6.2.14\r\n", "6.2.14"),
+            ("# Server\r\nredis_version:unstable\r\n", "unstable"),
+            ("# Server\r\nserver_name:other\r\n", ""),
+        ] {
+            assert_eq!(check_version(server), Err(version), "{server}");
+        }
+    }
 }

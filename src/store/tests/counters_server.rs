@@ -1,5 +1,6 @@
 //! Real servers for tests: `redis-server` on free ports in a temporary folder, one or a cluster of six, and a TCP proxy
-//! that stalls, cuts and redirects. Each ends with its value.
+//! that stalls, cuts and redirects. Each ends with its value. `TOLLGATE_TEST_REDIS_SERVER` and `TOLLGATE_TEST_REDIS_CLI`
+//! name other programs: Valkey's, say.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,16 @@ use crate::clock::{Clock, Stopwatch};
 
 /// Time for a server to come up on a busy machine.
 const START_MS: u64 = 20_000;
+
+/// The server's program, by name or path.
+pub(super) fn server_program() -> String {
+    std::env::var("TOLLGATE_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// The client's program.
+pub(super) fn cli_program() -> String {
+    std::env::var("TOLLGATE_TEST_REDIS_CLI").unwrap_or_else(|_| "redis-cli".to_owned())
+}
 
 /// A running `redis-server`.
 pub(super) struct Server {
@@ -83,19 +94,19 @@ impl Drop for Server {
 fn spawn(port: u16, folder: &Path, args: &[String]) -> Child {
     let port = port.to_string();
     let folder_arg = folder.to_str().unwrap();
-    Command::new("redis-server")
+    Command::new(server_program())
         .args(["--port", &port, "--bind", "127.0.0.1", "--dir", folder_arg, "--logfile", "server.log"])
         .args(if args.iter().any(|arg| arg == "--save") { &[][..] } else { &["--save", ""][..] })
         .args(args)
         .stdout(Stdio::null())
         .spawn()
-        .expect("`redis-server` is needed for this test")
+        .expect("`redis-server`, or what TOLLGATE_TEST_REDIS_SERVER names, is needed for this test")
 }
 
 fn cli(port: u16, args: &[&str]) -> String {
     let port = port.to_string();
-    let output = Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port]).args(args).output();
-    let output = output.expect("`redis-cli` is needed for this test");
+    let output = Command::new(cli_program()).args(["-h", "127.0.0.1", "-p", &port]).args(args).output();
+    let output = output.expect("`redis-cli`, or what TOLLGATE_TEST_REDIS_CLI names, is needed for this test");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -120,7 +131,7 @@ impl Cluster {
         let args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
         let nodes: Vec<Server> = (0..6).map(|_| Server::start(&args)).collect();
         let hosts: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        let created = Command::new("redis-cli")
+        let created = Command::new(cli_program())
             .args(["--cluster", "create"])
             .args(&hosts)
             .args(["--cluster-replicas", "1", "--cluster-yes"])

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::counters_cluster::{MAX, serve_all};
 use super::counters_env::*;
 use super::counters_redis::{gateway, settings};
-use super::counters_server::{Proxy, Server, free_port};
+use super::counters_server::{Proxy, Server, cli_program, free_port, server_program};
 use crate::clock::{Clock, Stopwatch};
 use crate::quota::Domain;
 use crate::store::redis::{RedisCounters, RedisSettings};
@@ -61,8 +61,8 @@ impl Sentinel {
             "sentinel failover-timeout counters 4000".to_owned(),
         ];
         let file = folder.write("sentinel.conf", &(lines.join("\n") + "\n"));
-        let child = Command::new("redis-server").args([&file, "--sentinel"]).stdout(Stdio::null()).spawn();
-        Self { child: child.expect("`redis-server` is needed for this test"), port, _folder: folder }
+        let child = Command::new(server_program()).args([&file, "--sentinel"]).stdout(Stdio::null()).spawn();
+        Self { child: child.expect("the server's program is needed for this test"), port, _folder: folder }
     }
 
     fn url(&self) -> String {
@@ -88,7 +88,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 fn cli_at(port: u16, args: &[&str]) -> String {
     let output =
-        Command::new("redis-cli").args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(args).output();
+        Command::new(cli_program()).args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(args).output();
     String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
 }
 

@@ -201,7 +201,7 @@ fn an_end_is_on_the_disk_soon_and_its_position_says_so() {
     let (journal, _) = open(&dir);
     let entry = begun();
     journal.begin(&entry).unwrap();
-    let position = journal.end(&ended(&entry)).unwrap();
+    let position = journal.end(&ended(&entry)).unwrap().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let wait = journal.wait_for_sync(position);

@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::super::record::encode_entry;
 use super::*;
 
+/// More numbers than are tried in the time of a test.
+const NAMES: std::ops::Range<u64> = 2..500;
+
 fn device(path: &str) -> Arc<File> {
     Arc::new(OpenOptions::new().read(true).write(true).open(path).unwrap())
 }
@@ -14,6 +17,19 @@ fn device(path: &str) -> Arc<File> {
 fn swap_active_file(state: &mut State, file: Arc<File>) {
     let active = state.active;
     state.segments.get_mut(&active).unwrap().file = Some(file);
+}
+
+/// Takes the names of the next segments, so that none can be made, until the names are given back.
+fn take_names(dir: &TempDir) {
+    for sequence in NAMES {
+        std::fs::create_dir(dir.journal().join(format!("{sequence:012}.seg"))).unwrap();
+    }
+}
+
+fn give_names_back(dir: &TempDir) {
+    for sequence in NAMES {
+        std::fs::remove_dir(dir.journal().join(format!("{sequence:012}.seg"))).unwrap();
+    }
 }
 
 fn wait_for(what: &str, reached: impl Fn() -> bool) {
@@ -84,11 +100,48 @@ fn a_failed_write_goes_to_the_next_segment() {
     journal.begin(&running).unwrap();
     journal.begin(&other).unwrap();
     swap_active_file(&mut journal.inner.lock(), device("/dev/full"));
-    let position = journal.end(&ended(&running)).unwrap();
+    let position = journal.end(&ended(&running)).unwrap().unwrap();
     assert_eq!(position.segment, 2);
     wait_for("the rescue", || {
         journal.inner.lock().to_rescue.is_empty() && journal.synced_position() >= position
     });
     assert_eq!(journal.health().poisoned_segments, 1);
     assert_survives_without_first_segment(&dir, &[ended(&running), done], &[(other.id, false)]);
+}
+
+#[test]
+fn an_end_that_no_segment_takes_waits_in_memory_until_one_does() {
+    let dir = TempDir::new();
+    let (journal, _) = open(&dir);
+    let (running, other) = (begun(), begun());
+    journal.begin(&running).unwrap();
+    journal.first_byte(running.id, 200, 5).unwrap();
+    journal.begin(&other).unwrap();
+    take_names(&dir);
+    swap_active_file(&mut journal.inner.lock(), device("/dev/full"));
+    assert_eq!(journal.end(&ended(&running)).unwrap(), None);
+    assert!(matches!(journal.end(&ended(&running)), Err(JournalError::NotOpen(_))), "it has ended");
+    assert!(matches!(journal.begin(&begun()), Err(JournalError::Full(_))));
+    assert_eq!((journal.pending_events(), journal.open_requests()), (1, 1));
+    assert!(journal.oldest_pending_ms(i64::MAX) > 0);
+    assert!(!journal.health().is_ready());
+    assert_eq!(journal.last_end(), Position::default(), "nothing is said to be written");
+
+    // killed now, it is a request that was begun and never ended
+    let died = dir.crash();
+    give_names_back(&died);
+    let (_, recovery) = open(&died);
+    let found: Vec<_> = recovery.open.iter().map(|open| (open.entry.id, open.first_byte.is_some())).collect();
+    assert_eq!(found, [(running.id, true), (other.id, false)]);
+
+    give_names_back(&dir);
+    wait_for("the END", || {
+        journal.last_end() != Position::default() && journal.synced_position() == journal.last_end()
+    });
+    assert_eq!((journal.pending_events(), journal.open_requests()), (1, 1));
+    assert_eq!(read_all(&journal), [ended(&running)]);
+    assert_survives_without_first_segment(&dir, &[ended(&running)], &[(other.id, false)]);
+    journal.ack(journal.last_end()).unwrap();
+    assert_eq!((journal.pending_events(), journal.oldest_pending_ms(i64::MAX)), (0, 0));
+    journal.end(&ended(&other)).unwrap().unwrap();
 }
