@@ -1,15 +1,21 @@
 //! Each fault that Redis, PostgreSQL, disks, clocks and processes can have, as a test named after what is promised then.
 //! A test prints what it measured; `scripts/faults` raises the numbers and makes `docs/faults.md` of the lines.
 
+mod damage;
 mod disk;
 mod kills;
 mod last_unit;
 mod ledger_down;
 mod limits;
 mod month_turn;
+mod panics;
+mod rebuild;
 mod redis_down;
 mod redis_lost;
+mod segments;
+mod skew;
 mod soak;
+mod sync_error;
 
 use tollgate::auth::TokenRequest;
 

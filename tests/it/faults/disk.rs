@@ -12,7 +12,7 @@ use crate::harness::{Answer, Dialect, Folder, ServerRig, Setup, eventually, faul
 /// Room for one segment of the journal (16 MiB), not for two.
 const DISK: &str = "size=20m";
 /// A long name makes each record of the journal long as well.
-const NAME_CHARS: usize = 150;
+pub const NAME_CHARS: usize = 150;
 /// Limits of the plan: each makes the journal's records longer, so that the disk is full sooner.
 const LIMITS: usize = 30;
 
@@ -47,7 +47,8 @@ impl Drop for Disk {
     }
 }
 
-fn many_limits(file: &mut toml_edit::DocumentMut) {
+/// Thirty more limits of the plan `wide`.
+pub fn many_limits(file: &mut toml_edit::DocumentMut) {
     let limits = file["plans"]["wide"]["limits"].as_array_of_tables_mut().unwrap();
     for number in 0..LIMITS {
         let mut limit = Table::new();

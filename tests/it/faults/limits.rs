@@ -90,42 +90,56 @@ async fn rush(rig: &ServerRig, tokens: &[String], model: &str, each: usize) -> V
     answered
 }
 
+/// Rushes until there is `enough`: what is put off as Redis was late, on a busy machine, is asked for again.
+async fn rush_until(
+    rig: &ServerRig,
+    tokens: &[String],
+    (model, each): (&str, usize),
+    enough: impl Fn(&[u64]) -> bool,
+) -> Vec<u64> {
+    let mut answered = vec![0; tokens.len()];
+    eventually("too few are answered", async || {
+        let more = rush(rig, tokens, model, each).await;
+        answered.iter_mut().zip(&more).for_each(|(sum, more)| *sum += more);
+        enough(&answered).then_some(())
+    })
+    .await;
+    answered
+}
+
 fn used(usage: &Value, limit: &str) -> u64 {
     let limits = usage["limits"].as_array().unwrap();
     limits.iter().find(|found| found["name"] == limit).unwrap()["used"].as_u64().unwrap()
 }
 
+/// The second gateway shows so much used, and never more. What the first has just ended may still be held.
+async fn shows(rig: &ServerRig, token: &str, limit: &str, count: u64) {
+    eventually(&format!("`{limit}` does not show {count} used"), async || {
+        let used = used(&rig.usage_at(1, token).await, limit);
+        assert!(used <= count, "`{limit}` shows {used} used, {count} were answered");
+        (used == count).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Redis to answer in 100 ms all the time, which a busy machine does not give; scripts/faults runs it"]
 async fn pool_member_and_premium_limits_hold_at_once_and_a_refusal_by_one_takes_nothing_of_the_others() {
     let rig = rig("deny").await;
     let tokens: Vec<String> =
         (0..MEMBERS).map(|number| member(&rig, &format!("member-{number}"), "red", "crew")).collect();
-    let mut premium = vec![0; MEMBERS];
-    // again for those whose calls were all unsure, on a busy machine
-    for _ in 0..20 {
-        let more = rush(&rig, &tokens, "claude-3-opus", 20).await;
-        premium.iter_mut().zip(&more).for_each(|(sum, more)| *sum += more);
-        if premium.iter().all(|count| *count >= PREMIUM) {
-            break;
-        }
-    }
+    let spent = |premium: &[u64]| premium.iter().all(|count| *count >= PREMIUM);
+    let premium = rush_until(&rig, &tokens, ("claude-3-opus", 20), spent).await;
     assert_eq!(premium, [PREMIUM; MEMBERS], "premium messages of each member");
-    let mut all: u64 = premium.iter().sum();
-    let mut each = premium.clone();
-    // until the pool is empty; what was refused (or unsure, on a busy machine) must have cost nothing
-    for _ in 0..20 {
-        let more = rush(&rig, &tokens, "gemini-2.0-flash", 10).await;
-        each.iter_mut().zip(&more).for_each(|(sum, more)| *sum += more);
-        all += more.iter().sum::<u64>();
-        if all >= POOL {
-            break;
-        }
-    }
+    // until the pool is empty; what was refused or put off must have cost nothing
+    let left = POOL - premium.iter().sum::<u64>();
+    let empty = |others: &[u64]| others.iter().sum::<u64>() >= left;
+    let others = rush_until(&rig, &tokens, ("gemini-2.0-flash", 10), empty).await;
+    let each: Vec<u64> = premium.iter().zip(&others).map(|(premium, others)| premium + others).collect();
+    let all: u64 = each.iter().sum();
     assert_eq!(all, POOL, "the pool is spent to the unit: {each:?}");
     assert!(each.iter().all(|count| *count <= MEMBER), "{each:?}");
     for (token, count) in tokens.iter().zip(&each) {
-        assert_eq!(used(&rig.usage_at(1, token).await, "messages"), *count);
+        shows(&rig, token, "messages", *count).await;
     }
     assert_eq!(rig.finish().await.messages(), POOL);
     fault(
@@ -136,24 +150,17 @@ async fn pool_member_and_premium_limits_hold_at_once_and_a_refusal_by_one_takes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Redis to answer in 100 ms all the time, which a busy machine does not give; scripts/faults runs it"]
 async fn a_burst_limit_refuses_without_touching_pool_or_member_limits() {
     let rig = rig("deny").await;
     let tokens = [member(&rig, "alice", "red", "bursty")];
     let watch = Stopwatch::start();
-    let mut answered = 0;
-    for _ in 0..20 {
-        answered += rush(&rig, &tokens, "claude-3-opus", 60).await[0];
-        if answered >= BURST {
-            break;
-        }
-    }
+    // a unit that was held for a call that was put off does not come back: its window gives the next
+    let answered = rush_until(&rig, &tokens, ("claude-3-opus", 60), |answered| answered[0] >= BURST).await[0];
     // one unit comes back every 20 s
     let most = BURST + watch.elapsed_ms() / (60_000 / BURST);
     assert!((BURST..=most).contains(&answered), "{answered} of {most}");
-    let usage = rig.usage_at(1, &tokens[0]).await;
     for limit in ["pool", "messages", "premium"] {
-        assert_eq!(used(&usage, limit), answered, "`{limit}`");
+        shows(&rig, &tokens[0], limit, answered).await;
     }
     assert_eq!(rig.finish().await.messages(), answered);
     fault(

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use serde_json::Value;
+
 use super::{Port, eventually, http_client};
 
 /// Lines of a gateway's log that are shown when a test fails.
@@ -29,6 +31,8 @@ pub struct Gateway {
     pub admin_url: String,
     /// Its configuration.
     pub config: PathBuf,
+    /// What its next start finds in its environment, which is empty otherwise.
+    pub environment: Vec<(String, String)>,
     home: PathBuf,
     arguments: Vec<String>,
     process: Option<Child>,
@@ -52,6 +56,7 @@ impl Gateway {
             url: format!("http://{}", place.clients),
             admin_url: format!("http://{}", place.admin),
             config: file,
+            environment: Vec::new(),
             home: home.to_owned(),
             arguments,
             process: None,
@@ -68,6 +73,7 @@ impl Gateway {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = command(&self.config)
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -133,6 +139,24 @@ impl Gateway {
             (sample_name == name && sample.contains(labels)).then(|| value.parse::<u64>().unwrap())
         });
         values.sum()
+    }
+
+    /// Is it ready for requests, and what does `/health/ready` say about it?
+    pub async fn ready(&self) -> (bool, Value) {
+        let answer = self.http.get(format!("{}/health/ready", self.admin_url)).send().await.unwrap();
+        (answer.status() == 200, answer.json().await.unwrap())
+    }
+
+    /// SIGTERM, and a start in which this stands in its environment as well.
+    pub async fn restart_with(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.stop().await;
+        self.environment.push((name.to_owned(), value.to_string()));
+        self.start_again().await;
+    }
+
+    /// The folder of its journal.
+    pub fn journal(&self) -> PathBuf {
+        self.home.join("data/journal")
     }
 
     /// Its SQLite ledger.

@@ -1,10 +1,24 @@
-//! `redis-server` on its own port and folder, alone or as a cluster of six.
+//! `redis-server` on its own port and folder, alone or as a cluster of six. `TOLLGATE_TEST_REDIS_SERVER` and
+//! `TOLLGATE_TEST_REDIS_CLI` name other programs: Valkey's, say.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::super::{Folder, Port, eventually, signal};
+
+/// A program by its name or path, or the one that the environment names instead.
+fn program(variable: &str, usual: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| usual.to_owned())
+}
+
+fn server_program() -> String {
+    program("TOLLGATE_TEST_REDIS_SERVER", "redis-server")
+}
+
+fn cli_program() -> String {
+    program("TOLLGATE_TEST_REDIS_CLI", "redis-cli")
+}
 
 /// A running server.
 pub struct Redis {
@@ -39,15 +53,19 @@ impl Redis {
         assert!(self.process.is_none(), "the server still runs");
         let port = self.port.address().port().to_string();
         let child = super::bound_to_test("KILL")
-            .args(["redis-server", "--bind", "127.0.0.1", "--save", "", "--logfile", "log"])
+            .arg(server_program())
+            .args(["--bind", "127.0.0.1", "--save", "", "--logfile", "log"])
             .args(["--port", &port, "--dir"])
             .arg(self.folder.path())
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn();
-        self.process = Some(child.expect("`redis-server` is needed for this test"));
-        eventually("redis-server does not answer", async || {
+        self.process = Some(child.expect("`setpriv` is needed for this test"));
+        eventually("the Redis server does not answer", async || {
+            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
+                panic!("`{}` ended: {status}", server_program());
+            }
             self.cli(&["PING"]).contains("PONG").then_some(())
         })
         .await;
@@ -73,9 +91,11 @@ impl Redis {
     /// `redis-cli`: what it printed.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let port = self.port.address().port().to_string();
-        let mut command = Command::new("redis-cli");
+        let mut command = Command::new(cli_program());
         command.args(["-h", "127.0.0.1", "-p", &port]).args(arguments);
-        let output = command.output().expect("`redis-cli` is needed for this test");
+        let output = command.output();
+        let output =
+            output.expect("`redis-cli`, or what TOLLGATE_TEST_REDIS_CLI names, is needed for this test");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
@@ -111,7 +131,7 @@ impl Cluster {
             bus.push(port);
         }
         let hosts = nodes.iter().map(|node| node.address().to_string());
-        let created = Command::new("redis-cli")
+        let created = Command::new(cli_program())
             .args(["--cluster", "create"])
             .args(hosts)
             .args(["--cluster-replicas", "1", "--cluster-yes"])
