@@ -230,7 +230,7 @@ impl Gateway {
 }
 
 /// Who opened the connection.
-fn peer(session: &Session) -> IpAddr {
+pub(super) fn peer(session: &Session) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
     peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))
 }

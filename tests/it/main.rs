@@ -30,6 +30,7 @@ mod quota;
 mod race;
 mod refusals;
 mod routing;
+mod services;
 mod start;
 mod streams;
 mod upstreams;
