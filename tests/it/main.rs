@@ -13,6 +13,7 @@ mod harness;
 
 mod analytics;
 mod apps;
+mod background;
 mod bodies;
 mod browser;
 mod chaos;
