@@ -17,6 +17,7 @@ mod background;
 mod bodies;
 mod browser;
 mod chaos;
+mod chat_apps;
 mod claude_code;
 mod clients;
 mod crash;
