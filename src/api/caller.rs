@@ -23,7 +23,9 @@ impl FromRequestParts<ApiState> for SignedIn {
         {
             return Ok(Self(Arc::new(caller)));
         }
-        let verified = match auth.cached(&credential) {
+        let cached = auth.cached(&credential);
+        state.metrics.tokens_cache().looked_up(cached.is_some());
+        let verified = match cached {
             Some(verified) => verified,
             None => auth.authenticate(&credential).await?,
         };

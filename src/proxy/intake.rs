@@ -113,7 +113,9 @@ impl Gateway {
         if let Some(caller) = auth.service(&credential, headers, peer(session))? {
             return Ok(caller);
         }
-        let verified = match auth.cached(&credential) {
+        let cached = auth.cached(&credential);
+        self.metrics.tokens_cache().looked_up(cached.is_some());
+        let verified = match cached {
             Some(verified) => verified,
             None => auth.authenticate(&credential).await?,
         };

@@ -7,6 +7,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::stores::{CacheCounts, Stores};
+
 /// The values of the label `outcome`.
 pub mod outcome {
     /// A 2xx answer, whole.
@@ -88,6 +90,7 @@ pub struct Metrics {
     active_users: IntGaugeVec,
     config_reloads: IntCounterVec,
     webhooks: Webhooks,
+    stores: Stores,
 }
 
 /// Of the notifier.
@@ -188,6 +191,7 @@ impl Metrics {
                 &["result"],
             )?,
             webhooks: Webhooks::new(&set)?,
+            stores: Stores::new(&set)?,
             registry,
         };
         Registrar(&metrics.registry).build_info()?;
@@ -247,6 +251,16 @@ impl Metrics {
         self.moved_on.with_label_values(&[upstream, reason]).inc();
     }
 
+    /// A call of a store has ended: `redis`, `reserve`.
+    pub fn store_call(&self, store: &str, operation: &str, took: Duration, failed: bool) {
+        self.stores.ended(store, operation, took, failed);
+    }
+
+    /// The cache of verified tokens.
+    pub fn tokens_cache(&self) -> &CacheCounts {
+        &self.stores.tokens
+    }
+
     /// A reload of the configuration: `ok` or `refused`.
     pub fn reloaded(&self, result: &str) {
         self.config_reloads.with_label_values(&[result]).inc();
@@ -263,7 +277,8 @@ impl Metrics {
     }
 }
 
-struct Registrar<'a>(&'a Registry);
+/// What registers under names.
+pub(super) struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
     fn register<C: prometheus::core::Collector + Clone + 'static>(
@@ -274,7 +289,12 @@ impl Registrar<'_> {
         Ok(metric)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -312,7 +332,7 @@ impl Registrar<'_> {
         self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 
-    fn histograms(
+    pub(super) fn histograms(
         &self,
         name: &str,
         help: &str,
@@ -331,7 +351,7 @@ mod tests {
     #[test]
     fn every_metric_of_the_shipped_alerts_is_there() {
         let rules = include_str!("../../deploy/prometheus-rules.yml");
-        let (known, mut named) = (include_str!("metrics.rs"), 0);
+        let (known, mut named) = ([include_str!("metrics.rs"), include_str!("stores.rs")].concat(), 0);
         for line in rules.lines().filter(|line| !line.trim_start().starts_with('#')) {
             let words = line.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
             for word in words.filter(|word| word.starts_with("tollgate_")) {

@@ -27,6 +27,7 @@ mod failover;
 mod faults;
 mod layers;
 mod live;
+mod metrics;
 mod mixed;
 mod quota;
 mod race;
