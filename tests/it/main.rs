@@ -19,6 +19,7 @@ mod browser;
 mod chaos;
 mod chat_apps;
 mod claude_code;
+mod client_rules;
 mod clients;
 mod crash;
 mod door;
