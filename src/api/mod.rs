@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::gate::Gate;
 use crate::store::Outbox;
 use crate::store::replica::Reads;
+use crate::telemetry::Metrics;
 
 /// What the API's handlers need.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub struct ApiState {
     pub clock: Clock,
     /// Who is calling.
     pub auth: Arc<ArcSwap<Authenticator>>,
+    /// For the cache of verified tokens.
+    pub metrics: Arc<Metrics>,
     /// True while the gateway stops.
     pub draining: Arc<AtomicBool>,
     /// Usage streams that are open.

@@ -80,6 +80,7 @@ impl App {
             outbox,
             clock,
             auth: Arc::clone(&auth),
+            metrics: Arc::clone(&metrics),
             draining: Arc::clone(draining),
             streams: OpenStreams::default(),
         };

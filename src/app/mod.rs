@@ -112,7 +112,8 @@ impl App {
     /// What makes serving impossible: a ledger that cannot be opened, keys that cannot be read.
     pub async fn run(mut self, stop: Stop) -> Result<()> {
         let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
-        let stores = stores::open(&self.settings.storage, &self.clock).await?;
+        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        let stores = stores::open(&self.settings.storage, &self.clock, &metrics).await?;
         let gate = Gate::new(gate::Parts {
             counters: stores.counters,
             fallback: stores.fallback,
@@ -137,7 +138,6 @@ impl App {
         let draining = Arc::new(AtomicBool::new(false));
         let shutdown = stop.watch(Arc::clone(&draining));
         let grace = self.grace;
-        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
         let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
         let doors =
             Doors { reads: stores.reads, outbox: stores.outbox, metrics, webhooks: notify.webhooks() };

@@ -9,12 +9,14 @@ use anyhow::{Context, Result, bail};
 use crate::clock::Clock;
 use crate::config::StorageSettings;
 use crate::store::late::LateCounters;
+use crate::store::measured::{Measured, Observe};
 use crate::store::memory::MemoryCounters;
 use crate::store::postgres::{PostgresLedger, PostgresSettings};
 use crate::store::redis::{RedisCounters, RedisSettings};
 use crate::store::replica::Reads;
 use crate::store::sqlite::SqliteLedger;
 use crate::store::{Counters, Ledger, Outbox, StoreError};
+use crate::telemetry::Metrics;
 
 /// How long a start waits for the servers before it serves without them.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -43,17 +45,23 @@ pub struct Stores {
 ///
 /// # Errors
 /// A file, a URL or a schema that cannot be used.
-pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
+pub async fn open(storage: &StorageSettings, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Stores> {
     if storage.redis_url.is_some() && storage.database_url.is_none() {
         bail!(
             "`storage.redis_url` is set and `storage.database_url` is not\nhint: gateways that share counters must share the ledger: set both, or neither"
         );
     }
     let (ledger, outbox) = ledger(storage, clock).await?;
-    let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica(storage)?));
+    let name = if storage.database_url.is_some() { "postgres" } else { "sqlite" };
+    let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger, observe(metrics, name)));
+    let replica = replica(storage)?.map(|replica| -> Arc<dyn Ledger> {
+        Arc::new(Measured::new(replica, observe(metrics, "postgres_replica")))
+    });
+    let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica));
     let memory: Arc<dyn Counters> = Arc::new(MemoryCounters::new(clock.clone()));
     let Some(url) = &storage.redis_url else {
-        return Ok(Stores { counters: memory, fallback: None, ledger, outbox, reads });
+        let counters = Arc::new(Measured::new(memory, observe(metrics, "memory")));
+        return Ok(Stores { counters, fallback: None, ledger, outbox, reads });
     };
     let settings = RedisSettings {
         url: url.clone(),
@@ -62,7 +70,14 @@ pub async fn open(storage: &StorageSettings, clock: &Clock) -> Result<Stores> {
         gateway_id: gateway_id(&storage.data_dir, clock)?,
         clock: clock.clone(),
     };
-    Ok(Stores { counters: redis(settings).await?, fallback: Some(memory), ledger, outbox, reads })
+    let counters = Arc::new(Measured::new(redis(settings).await?, observe(metrics, "redis")));
+    Ok(Stores { counters, fallback: Some(memory), ledger, outbox, reads })
+}
+
+/// Takes the calls of this store down.
+fn observe(metrics: &Arc<Metrics>, store: &'static str) -> Observe {
+    let metrics = Arc::clone(metrics);
+    Arc::new(move |operation, took, failed| metrics.store_call(store, operation, took, failed))
 }
 
 /// Creates or upgrades the ledger's tables, at once or not at all.

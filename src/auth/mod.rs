@@ -26,6 +26,7 @@ pub use caller::{Caller, Identity, Role};
 pub use client::{ClientClaims, ClientRules, client_claims};
 pub use credential::{Credential, CredentialSource, credential};
 pub use error::{AuthError, AuthSetupError, SignError};
+pub use service::Peer;
 pub use settings::{
     Algorithm, AuthOptions, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret, ServiceSettings,
     UnknownAlgorithm,

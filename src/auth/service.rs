@@ -15,6 +15,11 @@ use super::credential::{Credential, CredentialSource, single};
 use super::error::AuthError;
 use super::settings::ServiceSettings;
 
+/// Who opened the connection that a request came on: not who is said to stand behind it. A request that is passed on
+/// inside the gateway carries it in its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// A service, ready to be compared with.
 pub(super) struct Service {
     name: Arc<str>,

@@ -113,7 +113,9 @@ impl Gateway {
         if let Some(caller) = auth.service(&credential, headers, peer(session))? {
             return Ok(caller);
         }
-        let verified = match auth.cached(&credential) {
+        let cached = auth.cached(&credential);
+        self.metrics.tokens_cache().looked_up(cached.is_some());
+        let verified = match cached {
             Some(verified) => verified,
             None => auth.authenticate(&credential).await?,
         };
@@ -230,7 +232,7 @@ impl Gateway {
 }
 
 /// Who opened the connection.
-fn peer(session: &Session) -> IpAddr {
+pub(super) fn peer(session: &Session) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
     peer.unwrap_or(IpAddr::from([0, 0, 0, 0]))
 }

@@ -11,7 +11,9 @@ use pingora::{ErrorType, OrErr, Result};
 use tower::ServiceExt;
 
 use super::context::{Context, Stage};
+use super::intake::peer;
 use super::{Gateway, body, cors, problem, respond};
+use crate::auth::Peer;
 use crate::dialect::Dialect;
 
 /// Largest request body of our own API.
@@ -39,6 +41,8 @@ impl Gateway {
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&head.headers);
         }
+        // a service's key is good from its own peers only
+        let request = request.extension(Peer(peer(session)));
         let request =
             request.body(Body::from(raw)).or_err(ErrorType::InvalidHTTPHeader, "the request is not valid")?;
         let Ok(response) = self.pages.clone().oneshot(request).await;

@@ -16,6 +16,7 @@ pub mod late;
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod ledger_suite;
+pub mod measured;
 pub mod memory;
 pub mod outbox;
 pub mod postgres;

@@ -7,6 +7,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::stores::{CacheCounts, Stores};
+
 /// The values of the label `outcome`.
 pub mod outcome {
     /// A 2xx answer, whole.
@@ -87,6 +89,7 @@ pub struct Metrics {
     active_users: IntGaugeVec,
     config_reloads: IntCounterVec,
     webhooks: Webhooks,
+    stores: Stores,
 }
 
 /// A request between its header and its end, however it ends: also by a panic.
@@ -221,6 +224,7 @@ impl Metrics {
                 &["result"],
             )?,
             webhooks: Webhooks::new(&set)?,
+            stores: Stores::new(&set)?,
             registry,
         };
         Registrar(&metrics.registry).build_info()?;
@@ -286,6 +290,16 @@ impl Metrics {
         self.moved_on.with_label_values(&[upstream, reason]).inc();
     }
 
+    /// A call of a store has ended: `redis`, `reserve`.
+    pub fn store_call(&self, store: &str, operation: &str, took: Duration, failed: bool) {
+        self.stores.ended(store, operation, took, failed);
+    }
+
+    /// The cache of verified tokens.
+    pub fn tokens_cache(&self) -> &CacheCounts {
+        &self.stores.tokens
+    }
+
     /// A reload of the configuration: `ok` or `refused`.
     pub fn reloaded(&self, result: &str) {
         self.config_reloads.with_label_values(&[result]).inc();
@@ -302,7 +316,8 @@ impl Metrics {
     }
 }
 
-struct Registrar<'a>(&'a Registry);
+/// What registers under names.
+pub(super) struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
     fn register<C: prometheus::core::Collector + Clone + 'static>(
@@ -313,7 +328,12 @@ impl Registrar<'_> {
         Ok(metric)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -351,7 +371,7 @@ impl Registrar<'_> {
         self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 
-    fn histograms(
+    pub(super) fn histograms(
         &self,
         name: &str,
         help: &str,

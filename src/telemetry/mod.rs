@@ -3,6 +3,8 @@
 
 mod log;
 mod metrics;
+mod stores;
 
 pub use log::init as init_log;
 pub use metrics::{InFlight, JournalGauges, Labels, Metrics, outcome, raise};
+pub use stores::CacheCounts;

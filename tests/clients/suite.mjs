@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import {
   BRISK, GATEWAY, PREMIUM, TOTAL, check, eventually, freshToken, outcomes, refused, resetDate, run, stub, usage,
 } from "./harness.mjs";
+import { CASES as CLAUDE_CODE } from "./claude_code.mjs";
 import { ALL, README_NAMES, embedTwo, openAiClient } from "./sdks.mjs";
 
 const PREMIUM_MODEL = "claude-3-opus";
@@ -205,6 +206,7 @@ const cases = ALL.flatMap((Sdk) =>
   ]),
 );
 cases.push(["openai responses", responses], ["openai and ai embeddings", embeddings], ["readme", readme]);
+cases.push(...CLAUDE_CODE);
 
 const [option, text, ...rest] = process.argv.slice(2);
 if ((option !== undefined && option !== "--only") || (option && !text) || rest.length) {

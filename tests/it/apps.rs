@@ -6,18 +6,18 @@ use toml_edit::DocumentMut;
 
 use super::harness::{Dialect, Rig, SECRET, Served, ServerRig, Setup, Tape, Upstream, json_reply};
 
-const MODEL: &str = "gpt-4o-mini";
+pub(super) const MODEL: &str = "gpt-4o-mini";
 /// Background calls that the plan `free` gives a month in these tests.
-const BACKGROUND: u64 = 3;
+pub(super) const BACKGROUND: u64 = 3;
 const MESSAGES: u64 = 100;
 const SERVICE_KEY: &str = "a-service-key-for-tests-only";
 
 /// The shipped configuration with a cap on background calls, and these apps.
-fn setup(apps: &'static str) -> Setup {
+pub(super) fn setup(apps: &'static str) -> Setup {
     Setup::default().change(move |file| with_apps(file, apps))
 }
 
-fn with_apps(file: &mut DocumentMut, apps: &str) {
+pub(super) fn with_apps(file: &mut DocumentMut, apps: &str) {
     let more = format!(
         r#"
         [[plans.free.limits]]
@@ -36,7 +36,7 @@ const OPEN_WEBUI: &str = r#"
         callers = ["chat"]"#;
 
 /// Used of a limit, as the user's own usage shows it.
-fn used(usage: &serde_json::Value, limit: &str) -> u64 {
+pub(super) fn used(usage: &serde_json::Value, limit: &str) -> u64 {
     let limits = usage["limits"].as_array().unwrap();
     let limit = limits.iter().find(|shown| shown["name"] == limit).unwrap();
     limit["used"].as_u64().unwrap()

@@ -274,3 +274,43 @@ async fn an_api_key_alone_is_a_credential_too() {
     assert_eq!(rig.usage(&token).await["totalMessages"], 1);
     rig.finish().await;
 }
+
+/// The request classes of `CLAUDE_CODE_GATEWAY_HINT_HEADERS=1`, and whether each is a message.
+const CLASSES: [(&str, bool); 5] =
+    [("main", true), ("subagent", true), ("workflow", true), ("compaction", false), ("auxiliary", false)];
+
+#[tokio::test]
+async fn auxiliary_calls_and_compaction_are_background_up_to_the_cap_and_agents_are_the_users_own() {
+    let rig = Rig::with(super::apps::setup("[[apps]]\npreset = \"claude-code\"")).await;
+    let token = rig.token("alice");
+    let send = async |class: &str, agent: &str| {
+        let call = message(&rig, &token).header("x-claude-code-request-class", class);
+        let call =
+            call.header("x-claude-code-session-id", "a-session").header("x-claude-code-agent-id", agent);
+        let answer = sent(call.header("x-claude-code-parent-agent-id", "bob")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{class}: {}", answer.text());
+    };
+    let counted = async || {
+        let usage = rig.usage(&token).await;
+        (super::apps::used(&usage, "messages"), super::apps::used(&usage, "background"))
+    };
+    let mut expected = (0, 0);
+    for (class, is_message) in CLASSES {
+        send(class, class).await;
+        if is_message {
+            expected.0 += 1;
+        } else {
+            expected.1 += 1;
+        }
+        assert_eq!(counted().await, expected, "{class}");
+    }
+    // a class nobody knows is a message, and so is what comes beyond the cap
+    send("free-lunch", "x").await;
+    send("auxiliary", "x").await;
+    assert_eq!(counted().await, (expected.0 + 1, super::apps::BACKGROUND));
+    send("auxiliary", "x").await;
+    assert_eq!(counted().await, (expected.0 + 2, super::apps::BACKGROUND));
+    let books = rig.finish().await;
+    assert!(books.rows.iter().all(|row| row.user.as_deref() == Some("alice")), "ids of agents name nobody");
+    assert!(books.rows.iter().any(|row| row.task == "compaction"));
+}

@@ -11,6 +11,9 @@ use super::harness::{Port, Rig, SECRET, Served, Setup};
 /// Set to 1 by who wants the suite: it needs the network the first time.
 const SWITCH: &str = "TOLLGATE_CLIENT_SUITE";
 
+/// Runs the cases whose name contains this text, and no other.
+const ONLY: &str = "TOLLGATE_CLIENT_ONLY";
+
 /// 32 bytes; the suite's receiver checks with it.
 const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -43,6 +46,9 @@ async fn real_client_sdks_call_stream_and_are_refused_as_they_should() {
         .env("WEBHOOK_PORT", receiver.address().port().to_string())
         .env("WEBHOOK_SECRET", WEBHOOK_SECRET)
         .stdin(Stdio::null());
+    if let Ok(only) = std::env::var(ONLY) {
+        suite.args(["--only", &only]);
+    }
     let status = tokio::task::spawn_blocking(move || suite.status()).await.unwrap().unwrap();
     assert!(status.success(), "a client failed: its line is above");
     // SDKs that abort may leave before the answer's first byte has come to the gateway
