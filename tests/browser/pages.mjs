@@ -1,7 +1,7 @@
 // /dashboard and /admin as a person uses them: sign-in, charts, tables, CSV, one user, reset, audit log, what is missing.
 
 import { readFile } from "node:fs/promises";
-import { limit, usage } from "./fake.mjs";
+import { analytics, limit, usage } from "./fake.mjs";
 import { axe, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
 
 const USER = "secret-token-of-a-user";
@@ -129,6 +129,52 @@ test("/admin: figures, charts with values on hover and by keys, table", async ({
   await page.getByRole("button", { name: "365 days" }).click();
   await until(async () => (await chartCard(page, "Messages per day").locator("rect.mark").count()) > 600, "a year's bars");
   await axe(page, "/admin, a year");
+});
+
+test("/admin: errors and latency show the API's own figures, on hover, by keys, as a table and as CSV; none where there is none", async ({ page, fake }) => {
+  fake.quiet = "2026-11-14";
+  const { days, totals } = analytics(7, undefined, fake.quiet);
+  await openAdmin(page, fake);
+  const count = (value) => value.toLocaleString("en-GB");
+  const ms = (value) => (value === null ? "–" : `${count(value)} ms`);
+  const charts = [
+    ["Errors per day", ["Errors"], (day) => [count(day.errors)], (day) => [day.errors]],
+    ["Latency per day", ["p50", "p95"], (day) => [ms(day.p50Ms), ms(day.p95Ms)], (day) => [day.p50Ms, day.p95Ms]],
+    ["Time to first byte per day", ["p50", "p95"], (day) => [ms(day.firstByteP50Ms), ms(day.firstByteP95Ms)], (day) => [day.firstByteP50Ms, day.firstByteP95Ms]],
+  ];
+  for (const [title, names, texts, values] of charts) {
+    const card = chartCard(page, title);
+    await card.locator("svg").waitFor();
+    const readout = async (day, how) => {
+      const seen = await card.locator(".readout .key").allTextContents();
+      equal(seen, names.map((name, at) => `${name} ${texts(day)[at]}`), `${title} on ${day.date}, ${how}`);
+    };
+    await card.scrollIntoViewIfNeeded();
+    const box = await card.locator(".plot").boundingBox();
+    const [left, step] = [52, (box.width - 60) / 7];
+    for (const [index, day] of days.entries()) {
+      await page.mouse.move(box.x + left + step * (index + 0.5), box.y + 90);
+      await readout(day, "on hover");
+    }
+    await page.mouse.move(0, 0);
+    await card.locator(".plot").focus();
+    await page.keyboard.press("Home");
+    for (const day of days) {
+      await readout(day, "by keys");
+      await page.keyboard.press("ArrowRight");
+    }
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: `CSV: ${title}`, exact: true }).click()]);
+    const lines = (await readFile(await download.path(), "utf8")).replace("\ufeff", "").trim().split("\r\n");
+    equal(lines, [["Day", ...names], ...days.map((day) => [day.date, ...values(day).map((value) => value ?? "")])].map((line) => line.join(",")), `CSV of ${title}`);
+    await page.getByRole("button", { name: `Table: ${title}`, exact: true }).click();
+    equal(await card.locator("tbody tr").evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent))), days.map((day) => [day.date, ...texts(day)]), `table of ${title}`);
+  }
+  equal(await chartCard(page, "Latency per day").locator("circle").count(), 12, "six days of two lines");
+  equal(await chartCard(page, "Latency per day").locator("polyline").count(), 4, "each line has a gap");
+  check((await chartCard(page, "Latency per day").textContent()).includes(`half within ${ms(totals.p50Ms)}, 95 % within ${ms(totals.p95Ms)}`), "the range's own");
+  check((await chartCard(page, "Errors per day").textContent()).includes(`${count(totals.errors)} of ${count(totals.calls)} calls`), "errors of all calls");
+  equal(await page.locator(".tiles div", { hasText: "Errors" }).locator("dd").textContent(), count(totals.errors), "tile");
+  await axe(page, "/admin, errors and latency as tables");
 });
 
 test("/admin: dark", async ({ page, fake }) => {
