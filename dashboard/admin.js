@@ -477,10 +477,10 @@ async function showUser(id) {
   rememberUsers([id]);
   const usage = make("usage-dashboard", { "user-id": id, theme, locale: LOCALE });
   usage.token = token;
-  const log = make("div", { class: "full" });
+  const log = make("div", { class: "full stack" });
   holder.append(wide(usage), explainCard(id, usage), manageCard(id), log);
   usage.addEventListener("usage-signed-out", () => access.refuse());
-  await fill(log, "an audit log", async () => [auditTable("What was done to this user", (await call("/api/audit", {})).items.filter((row) => subjectOf(row) === id))]);
+  await auditPages(log, "What was done to this user", { subject: id });
 }
 
 /** Users whose id begins with `prefix`, page by page. */
@@ -565,17 +565,23 @@ function auditTable(title, rows) {
     { name: "Why", of: (row) => row.reason || "–" }], rows, "Nothing stands in the log for this."));
 }
 
-async function showAudit() {
-  const since = $("#audit-since").value;
-  const query = { actor: $("#audit-actor").value.trim(), action: $("#audit-action").value.trim(), since: since && `${since}T00:00:00Z` };
+/** Fills `holder` with the newest page of the log; a button adds the next one. */
+async function auditPages(holder, title, query) {
   const seen = [];
   const page = async (cursor) => {
     const { items, next } = await call("/api/audit", { ...query, cursor });
     seen.push(...items);
-    const more = next && button("Show older", () => void fill(place("audit"), "an audit log", () => page(next)));
-    return [auditTable("Audit log", seen), more && make("div", { class: "full" }, more)];
+    const more = next && button("Show older", () => void fill(holder, "an audit log", () => page(next)));
+    return [auditTable(title, seen), more && make("div", { class: "full" }, more)];
   };
-  await fill(place("audit"), "an audit log", () => page());
+  await fill(holder, "an audit log", () => page());
+}
+
+async function showAudit() {
+  const since = $("#audit-since").value;
+  const field = (name) => $(`#audit-${name}`).value.trim();
+  const query = { actor: field("actor"), subject: field("subject"), action: field("action"), since: since && `${since}T00:00:00Z` };
+  await auditPages(place("audit"), "Audit log", query);
 }
 
 // ---------------------------------------------------------------- the start

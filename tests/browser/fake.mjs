@@ -198,12 +198,21 @@ export class Fake {
       case "GET /api/analytics": return send(200, analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined, this.quiet));
       case "GET /api/explain": return send(200, explanation(of.usage, url.searchParams.get("model")));
       case "GET /api/users": return send(200, this.#users(url.searchParams));
-      case "GET /api/audit": return send(200, { items: this.audit.filter((row) => !url.searchParams.get("actor") || row.actor === url.searchParams.get("actor")), next: null });
+      case "GET /api/audit": return send(200, this.#audited(url.searchParams));
       case "DELETE /api/usage":
         this.audit.unshift({ at: NOW, actor: user.usage.userId, action: "usage.reset", subject: asked, reason: JSON.parse(body).reason });
         return send(200, { userId: asked, resetAt: NOW, usage: of.usage });
       default: return fail(404, "not_found", "There is no such page on this gateway.");
     }
+  }
+
+  /** As the gateway: newest first, 50 to a page, `next` is the last record's number. */
+  #audited(query) {
+    const PAGE = 50;
+    const is = (row, name) => (query.get(name) ?? row[name]) === row[name];
+    const all = this.audit.map((row, index) => ({ seq: this.audit.length - index, ...row }));
+    const found = all.filter((row) => is(row, "actor") && is(row, "action") && is(row, "subject") && row.seq < Number(query.get("cursor") ?? Infinity));
+    return { items: found.slice(0, PAGE), next: found.length > PAGE ? String(found[PAGE - 1].seq) : null };
   }
 
   #users(query) {

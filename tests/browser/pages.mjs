@@ -271,9 +271,34 @@ test("/admin: one user: limits, explain, reset with a reason, audit", async ({ p
   await page.getByRole("cell", { name: "Billing fault" }).waitFor();
   await page.getByRole("link", { name: "Audit log" }).click();
   await until(async () => (await page.locator("[data-place=audit] tbody tr").count()) === 2, "two rows");
-  await page.getByLabel("Who").fill("nobody");
+  await page.getByLabel("Who", { exact: true }).fill("nobody");
   await page.getByRole("button", { name: "Show", exact: true }).click();
   await page.getByText("Nothing stands in the log for this.").waitFor();
+});
+
+test("/admin: a user's page shows all that was done to this user, however old", async ({ page, fake }) => {
+  // Each third of these acts is on the user: more than a page, and none of them within the newest page alone.
+  for (let number = 1; number <= 180; number += 1) {
+    const [subject, reason] = number % 3 === 0 ? ["ben", `Reason ${number}`] : [`user-${number}`, "Other"];
+    fake.audit.unshift({ at: "2026-11-18T08:00:00Z", actor: "root@example.com", action: "usage.reset", subject, reason });
+  }
+  await openAdmin(page, fake, "user/ben");
+  await ready(page);
+  const card = chartCard(page, "What was done to this user");
+  const reasons = async () => card.locator("tbody tr td:last-child").allTextContents();
+  const wanted = Array.from({ length: 60 }, (_, index) => `Reason ${180 - index * 3}`);
+  await until(async () => (await reasons()).length === 50, "a page of records");
+  equal(await reasons(), wanted.slice(0, 50), "the newest");
+  await axe(page, "/admin#user, a long log");
+  await page.getByRole("button", { name: "Show older" }).click();
+  await until(async () => (await reasons()).length === 60, "the rest");
+  equal(await reasons(), wanted, "all");
+  equal(await page.getByRole("button", { name: "Show older" }).count(), 0, "more");
+  await page.getByRole("link", { name: "Audit log" }).click();
+  await page.getByLabel("Whom").fill("ben");
+  await page.getByRole("button", { name: "Show", exact: true }).click();
+  await until(async () => (await page.locator("[data-place=audit] tbody tr").count()) === 50 && (await page.locator("[data-place=audit]").getByRole("link", { name: "ben" }).count()) === 50, "the log of one user");
+  await axe(page, "/admin#audit, one user");
 });
 
 test("/admin: Escape closes the reset dialog and changes nothing", async ({ page, fake }) => {

@@ -186,6 +186,18 @@ async fn the_audit_log_tells_who_reset_whom_and_why_page_by_page() {
     assert_eq!(seen, ["third", "second", "first"]);
     let (_, none) = get(&rig, "/api/audit?actor=nobody", &admin).await;
     assert_eq!(none, json!({ "items": [], "next": null }));
+    let reset_ben = format!("{}/api/usage?userId=ben", rig.gateway().url);
+    let reset =
+        rig.http.delete(reset_ben).bearer_auth(&admin).json(&json!({ "reason": "fourth" })).send().await;
+    assert_eq!(reset.unwrap().status(), StatusCode::OK);
+    for (subject, wanted) in [("alice", 3), ("ben", 1), ("al", 0)] {
+        let (_, page) = get(&rig, &format!("/api/audit?subject={subject}"), &admin).await;
+        let items = page["items"].as_array().unwrap();
+        assert!(items.iter().all(|item| item["subject"] == subject), "{page}");
+        assert_eq!(items.len(), wanted, "{page}");
+    }
+    let (_, older) = get(&rig, "/api/audit?subject=alice&limit=1&cursor=3", &admin).await;
+    assert_eq!((&older["items"][0]["reason"], &older["next"]), (&json!("second"), &json!("2")));
     let (_, future) = get(&rig, "/api/audit?since=2100-01-01T00:00:00Z", &admin).await;
     assert_eq!(future["items"], json!([]));
     rig.finish().await;

@@ -89,6 +89,7 @@ macro_rules! ledger_suite {
             resets_at_once_get_an_epoch_each,
             the_audit_log_takes_no_changes,
             the_audit_log_is_read_in_pages,
+            the_audit_log_of_one_subject_is_whole,
             // analytics
             random_histories_keep_the_roll_ups,
             analytics_count_what_was_charged,

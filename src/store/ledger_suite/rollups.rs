@@ -294,6 +294,7 @@ pub(crate) async fn an_upgrade_rolls_up_what_stands(bench: &impl Bench) {
         DROP TABLE usage_day_teams; DROP TABLE usage_day_actives; DROP TABLE usage_week_users;
         DROP TABLE usage_week_actives; DROP TABLE usage_month_actives; DROP TABLE usage_users; DROP TABLE usage_refusals;
         DROP TABLE usage_day_outcomes; DROP TABLE usage_day_latencies; DROP TABLE webhook_outbox;
+        DROP INDEX audit_log_subject;
         ALTER TABLE message_logs DROP COLUMN day;
         ALTER TABLE message_logs DROP COLUMN attempt;
         ALTER TABLE message_logs DROP COLUMN message_hash; DELETE FROM refinery_schema_history WHERE version > 1;";

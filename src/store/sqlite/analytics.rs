@@ -207,13 +207,15 @@ pub(super) fn users(db: &Connection, prefix: &str, after: &str, max: u32) -> Res
 
 /// A page of the audit log, newest first.
 pub(super) fn audit(db: &Connection, filter: &AuditFilter) -> Result<Vec<AuditRecord>, Refusal> {
-    let mut query = db.prepare_cached(
+    let AuditFilter { before_seq, since_ms, actor, action, subject, max } = filter;
+    // a statement of its own: only so the index on the subject is used
+    let whom = if subject.is_some() { "subject = ?6" } else { "?6 IS NULL" };
+    let mut query = db.prepare_cached(&format!(
         "SELECT * FROM audit_log WHERE (?1 IS NULL OR seq < ?1) AND (?2 IS NULL OR at_ms >= ?2)
-             AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR action = ?4) ORDER BY seq DESC LIMIT ?5",
-    )?;
-    let AuditFilter { before_seq, since_ms, actor, action, max } = filter;
+             AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR action = ?4) AND {whom} ORDER BY seq DESC LIMIT ?5"
+    ))?;
     let records = query
-        .query_map(params![before_seq, since_ms, actor, action, max], read::audit_record)?
+        .query_map(params![before_seq, since_ms, actor, action, max, subject], read::audit_record)?
         .collect::<Result<_, _>>()?;
     Ok(records)
 }
