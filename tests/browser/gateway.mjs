@@ -2,7 +2,7 @@
 // plans (free: 100 messages, 20 premium a month) and an upstream that answers gpt-4o-mini in the OpenAI dialect.
 
 import { createHmac, randomUUID } from "node:crypto";
-import { axe, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
+import { axe, axeInBothThemes, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
 
 export const GATEWAY = new URL(process.env.TOLLGATE_URL).origin;
 /** Another gateway on the same stores. */
@@ -111,19 +111,19 @@ test("gateway: an administrator sees the user, resets with a reason, and finds i
     await page.getByLabel("User id").fill(user);
     return page.getByRole("link", { name: user, exact: true }).waitFor({ timeout: 1_000 }).then(() => true, () => false);
   }, "the user is found");
-  await axe(page, "gateway /admin#user, list");
+  await axeInBothThemes(page, "gateway /admin#user, list");
   await page.getByRole("link", { name: user, exact: true }).click();
   await until(async () => (await page.locator("usage-dashboard .value").count()) > 0 && (await shown(page)) === "3 of 100", "3 of 100");
   await page.getByRole("button", { name: "Reset usage…" }).click();
-  await page.getByLabel("Reason").fill("Browser test");
+  await page.getByLabel("Reason", { exact: true }).fill("Browser test");
   await page.getByRole("dialog").getByRole("button", { name: "Reset usage" }).click();
   await page.getByText("Usage was reset.").waitFor();
   await until(async () => (await page.locator("usage-dashboard .value").count()) > 0 && (await shown(page)) === "0 of 100", "0 of 100");
   await page.getByRole("cell", { name: "Browser test" }).first().waitFor();
-  await axe(page, "gateway /admin#user");
+  await axeInBothThemes(page, "gateway /admin#user");
   await page.getByRole("link", { name: "Overview" }).click();
   await page.getByRole("heading", { name: "Messages per day" }).waitFor();
-  await axe(page, "gateway /admin");
+  await axeInBothThemes(page, "gateway /admin");
   const ms = (value) => (value === null ? "–" : `${value.toLocaleString("en-GB")} ms`);
   const texts = {
     "Errors per day": (day) => [day.errors.toLocaleString("en-GB")],
