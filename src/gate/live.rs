@@ -6,15 +6,18 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::quota::{Charge, Domain, Hold};
 use crate::store::{Announcement, Entry as Row};
 
-/// How many ended requests are remembered: about 30 MB.
+/// How many ended requests are remembered: about 10 MB, and 30 MB where no two come to the same charges.
 const ENDED_MAX: usize = 100_000;
+
+/// So many different charges of a domain are remembered to be shared.
+const USUAL_MAX: usize = 16;
 
 /// How long an acknowledged request is still announced: longer than any snapshot of the ledger is under way.
 const ACKNOWLEDGED_KEPT_MS: i64 = 60_000;
@@ -42,6 +45,8 @@ struct Known {
     ended: HashMap<Uuid, Ended>,
     /// How many of `ended` are not settled.
     settling: usize,
+    /// What its requests mostly came to.
+    usual: Vec<Arc<[Charge]>>,
 }
 
 struct Open {
@@ -51,7 +56,7 @@ struct Open {
 }
 
 struct Ended {
-    charges: Vec<Charge>,
+    charges: Arc<[Charge]>,
     settled: bool,
     /// When it was noted here.
     at_ms: i64,
@@ -87,6 +92,7 @@ impl Live {
             // a crashed request that is read back once more from the journal
             Entry::Occupied(_) => {}
             Entry::Vacant(place) if room => {
+                let charges = shared(&mut known.usual, charges);
                 place.insert(Ended { charges, settled: false, at_ms });
                 known.settling += 1;
                 inner.ended += 1;
@@ -134,6 +140,25 @@ impl Live {
     /// Is any settle still under way?
     pub fn is_any_settling(&self) -> bool {
         self.lock().domains.values().any(|known| known.settling > 0)
+    }
+
+    /// The requests whose settles are under way. `None`: not all that ended are known, or there are more than `at_most`.
+    pub fn unsettled(&self, at_most: usize) -> Option<Vec<(Domain, Uuid)>> {
+        let inner = self.lock();
+        let settling = inner.domains.iter().filter(|(_, known)| known.settling > 0);
+        let unsettled = settling.flat_map(|(domain, known)| {
+            let ended = known.ended.iter().filter(|(_, ended)| !ended.settled);
+            ended.map(|(rid, _)| (domain.clone(), *rid))
+        });
+        let unsettled: Vec<_> = unsettled.take(at_most + 1).collect();
+        (inner.forgotten == 0 && unsettled.len() <= at_most).then_some(unsettled)
+    }
+
+    /// Is the settle of this request no longer under way?
+    pub fn is_settled(&self, domain: &Domain, rid: Uuid) -> bool {
+        let inner = self.lock();
+        let ended = inner.domains.get(domain).and_then(|known| known.ended.get(&rid));
+        ended.is_none_or(|ended| ended.settled)
     }
 
     /// The ledger has these entries. They stay known for a minute.
@@ -188,7 +213,7 @@ impl Live {
         });
         let ended = known.ended.iter();
         let ended =
-            ended.map(|(rid, ended)| Announcement::Ended { rid: *rid, charges: ended.charges.clone() });
+            ended.map(|(rid, ended)| Announcement::Ended { rid: *rid, charges: ended.charges.to_vec() });
         held.chain(ended).collect()
     }
 
@@ -219,6 +244,20 @@ impl Live {
     pub fn open_count(&self) -> u64 {
         self.lock().open
     }
+}
+
+/// The requests of a user, and of a team's member, mostly come to the same charges: these are kept once, or an outage of the
+/// ledger would fill the memory with them.
+fn shared(usual: &mut Vec<Arc<[Charge]>>, charges: Vec<Charge>) -> Arc<[Charge]> {
+    if let Some(same) = usual.iter().find(|usual| ***usual == *charges) {
+        return Arc::clone(same);
+    }
+    let charges: Arc<[Charge]> = charges.into();
+    if usual.len() >= USUAL_MAX {
+        usual.remove(0);
+    }
+    usual.push(Arc::clone(&charges));
+    charges
 }
 
 impl Inner {

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 pub use admit::Asked;
 pub use denied::Denied;
 pub use explain::{ExplainedLimit, Explanation};
-pub use permit::{Ending, Permit};
+pub use permit::{Ending, FirstByte, Permit};
 pub use usage::{LimitView, UsageView};
 pub use verify::{Difference, Verification};
 pub use who::Who;

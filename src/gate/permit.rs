@@ -49,6 +49,23 @@ impl Ending {
     }
 }
 
+/// An answer that has begun. Noted, the request is charged whatever happens to the gateway.
+pub struct FirstByte {
+    gate: Arc<Gate>,
+    rid: Uuid,
+    status: u16,
+    at_ms: i64,
+}
+
+impl FirstByte {
+    /// Writes it into the journal.
+    pub fn note(self) {
+        if let Err(error) = self.gate.journal.first_byte(self.rid, self.status, self.at_ms) {
+            tracing::error!(%error, "the journal did not take the first byte of an answer");
+        }
+    }
+}
+
 impl Permit {
     pub(super) fn new(gate: Arc<Gate>, open: OpenRequest, views: Vec<LimitView>) -> Self {
         Self { gate, open: Some(open), views }
@@ -78,19 +95,21 @@ impl Permit {
         }
     }
 
-    /// The upstream answered with this status. From a 2xx on the request is charged, whatever happens to the gateway.
-    pub fn answered(&mut self, status: u16) {
-        let Some(open) = &mut self.open else { return };
+    /// The upstream answered with this status. From a 2xx on the request is charged. What is returned then is to be noted
+    /// before the client gets a byte, unless the request has ended by then.
+    #[must_use = "an answer that began is charged after a crash only if that was noted"]
+    pub fn answered(&mut self, status: u16) -> Option<FirstByte> {
+        let open = self.open.as_mut()?;
         let first_byte_ms = open.started.elapsed_ms();
         open.entry.status = status;
         open.entry.first_byte_ms = Some(first_byte_ms);
         open.answered = (200..300).contains(&status);
-        if open.answered {
-            let at_ms = open.entry.admitted_at_ms.saturating_add_unsigned(first_byte_ms);
-            if let Err(error) = self.gate.journal.first_byte(open.entry.id, status, at_ms) {
-                tracing::error!(%error, "the journal did not take the first byte of an answer");
-            }
-        }
+        open.answered.then(|| FirstByte {
+            gate: Arc::clone(&self.gate),
+            rid: open.entry.id,
+            status,
+            at_ms: open.entry.admitted_at_ms.saturating_add_unsigned(first_byte_ms),
+        })
     }
 
     /// Ends the request: into the journal now, into the counters and the ledger soon.
@@ -136,7 +155,7 @@ impl Gate {
             tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");
             self.live.acknowledged(std::slice::from_ref(&entry), self.clock.now_ms());
         }
-        self.settles.push(domain, entry.id, charges);
+        self.settle_soon(domain, entry.id, charges);
     }
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::alerts::alerts;
 use super::{Asked, Rules, Who};
-use crate::quota::{Charge, Hold, Rule};
+use crate::quota::{Charge, Hold, Rule, month_and_day};
 use crate::store::entry::Tokens;
 use crate::store::{Admission, Entry, MessageKey, Outcome};
 
@@ -34,10 +34,11 @@ pub(super) fn entry(
 ) -> Entry {
     let groups = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
     let admitted_at_ms = now.as_millisecond();
+    let (month, day) = month_and_day(now, &rules.policy.zone);
     Entry {
         id: rid,
-        month: crate::quota::Calendar::Month.period_at(now, &rules.policy.zone).id.to_string(),
-        day: crate::quota::Calendar::Day.period_at(now, &rules.policy.zone).id.to_string(),
+        month,
+        day,
         request_id: asked.request_id,
         admitted_at_ms,
         ended_at_ms: admitted_at_ms,

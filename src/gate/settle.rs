@@ -1,5 +1,6 @@
-//! Settlement: ended requests become use in the counters, off the request's path. A settle is repeated for a minute;
-//! what cannot be settled by then makes its domain dirty, and a dirty domain is loaded anew from the ledger.
+//! Settlement: ended requests become use in the counters, off the request's path where the counters are on a server. A
+//! settle is repeated for a minute; what cannot be settled by then makes its domain dirty, and a dirty domain is loaded
+//! anew from the ledger.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -109,6 +110,23 @@ impl Gate {
         }
     }
 
+    /// Settles a request that has ended: at once where the counters can, else soon.
+    pub(super) fn settle_soon(&self, domain: Domain, rid: Uuid, charges: Vec<Charge>) {
+        let settled =
+            if self.fallback.is_none() { self.counters.settle_now(&domain, rid, &charges) } else { None };
+        match settled {
+            Some(settled) => self.has_settled(&domain, rid, &charges, settled),
+            None => self.settles.push(domain, rid, charges),
+        }
+    }
+
+    fn has_settled(&self, domain: &Domain, rid: Uuid, charges: &[Charge], settled: Settled) {
+        if settled == Settled::Late && !charges.is_empty() {
+            self.counts.late.fetch_add(1, Ordering::Relaxed);
+        }
+        self.live.settled(domain, rid);
+    }
+
     async fn settle(&self, settlement: Settlement) {
         let Settlement { domain, rid, charges } = settlement;
         // first where it cannot wait: in an outage nobody shall look as if still in flight
@@ -121,17 +139,12 @@ impl Gate {
         let mut pause = PAUSE.0;
         loop {
             match self.counters.settle(&domain, rid, &charges).await {
-                Ok(settled) => {
-                    if settled == Settled::Late && !charges.is_empty() {
-                        self.counts.late.fetch_add(1, Ordering::Relaxed);
-                    }
-                    break;
-                }
+                Ok(settled) => return self.has_settled(&domain, rid, &charges, settled),
                 Err(error) if !error.transient || started.elapsed() > REPEAT_FOR => {
                     tracing::warn!(%error, "a settle was given up: the domain will be loaded anew");
                     self.counts.abandoned.fetch_add(1, Ordering::Relaxed);
                     self.settles.spoil(domain.clone());
-                    break;
+                    return self.live.settled(&domain, rid);
                 }
                 Err(_) => {
                     tokio::time::sleep(pause).await;
@@ -139,7 +152,6 @@ impl Gate {
                 }
             }
         }
-        self.live.settled(&domain, rid);
     }
 
     /// Waits for this gateway's own settles of a domain, so that what has ended no longer counts as in flight.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use faulty::Faulty;
 use jiff::tz::TimeZone;
 
-use super::{Asked, Gate, OnOutage, Parts, Rules, Who};
+use super::{Asked, Gate, OnOutage, Parts, Permit, Rules, Who};
 use crate::auth::{Caller, Identity, Role};
 use crate::clock::Clock;
 use crate::quota::{Calendar, Group, Limit, Meter, ModelSet, Pattern, Plan, Policy, Rate, Scope, Window};
@@ -23,6 +23,13 @@ use crate::store::memory::MemoryCounters;
 use crate::store::sqlite::SqliteLedger;
 use crate::store::writer::{Writer, WriterOptions};
 use crate::store::{Counters, Entry, Ledger};
+
+/// The upstream answers, and the client gets a first byte of it.
+pub fn answer(permit: &mut Permit, status: u16) {
+    if let Some(first) = permit.answered(status) {
+        first.note();
+    }
+}
 
 /// A gate with everything around it, in a folder that goes with it.
 pub struct Bench {

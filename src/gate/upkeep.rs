@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::Gate;
 use crate::quota::Domain;
-use crate::store::journal::OpenRequest;
+use crate::store::journal::{OpenRequest, Position};
 use crate::store::{Entry, Outcome};
 
 /// How often expired holds are looked for.
@@ -19,6 +21,15 @@ const MEND_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the fall-back counters are loaded anew during an outage, to see what other gateways have recorded.
 const FALLBACK_FRESH_ROUNDS: u32 = 2;
+
+/// More settles under way than this are not followed one by one.
+const UNSETTLED_MAX: usize = 10_000;
+
+/// A place in the journal, and what had ended before it and was not settled yet.
+struct Mark {
+    up_to: Position,
+    unsettled: Vec<(Domain, Uuid)>,
+}
 
 impl Gate {
     /// Runs all of it until the task is dropped.
@@ -44,14 +55,15 @@ impl Gate {
                 }
                 None => entry.charges.iter_mut().for_each(|charge| charge.amount = 0),
             }
+            let charges: Vec<_> = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
+            let domain = Domain::from_text(&entry.domain);
             // known here before the writer can see it, so that its acknowledgement finds it
-            self.inherit(&entry);
+            self.live.ended(&domain, entry.id, charges.clone(), self.clock.now_ms());
             if let Err(error) = self.journal.end(&entry) {
                 tracing::error!(%error, id = %entry.id, "the journal did not take the end of a crashed request");
             }
             // the hold of the crashed process need not wait for its lease
-            let charges = entry.charges.into_iter().filter(|charge| charge.amount > 0).collect();
-            self.settles.push(Domain::from_text(&entry.domain), entry.id, charges);
+            self.settles.push(domain, entry.id, charges);
         }
     }
 
@@ -112,8 +124,23 @@ impl Gate {
         }
     }
 
+    /// Is all settled now that had ended when `mark` was made? Then the journal need not be read up to there again.
+    fn note_settled(&self, mark: &mut Option<Mark>) {
+        if let Some(old) = mark {
+            old.unsettled.retain(|(domain, rid)| !self.live.is_settled(domain, *rid));
+            if !old.unsettled.is_empty() {
+                return;
+            }
+            self.journal.settled(old.up_to);
+        }
+        // a request is known as ended before its END is written: what is settled by then is settled
+        let up_to = self.journal.last_end();
+        *mark = self.live.unsettled(UNSETTLED_MAX).map(|unsettled| Mark { up_to, unsettled });
+    }
+
     /// After an outage, and for domains whose settles were given up: forget, so that the next request loads them.
     async fn run_mending(&self) {
+        let mut mark = None;
         for round in 0_u32.. {
             tokio::time::sleep(MEND_EVERY).await;
             if self.outage.is_open() {
@@ -127,6 +154,12 @@ impl Gate {
             }
             let mut spoiled = self.settles.take_dirty();
             spoiled.extend(self.outage.take_touched());
+            if spoiled.is_empty() {
+                self.note_settled(&mut mark);
+                continue;
+            }
+            // a settle that was given up looks settled
+            mark = None;
             if !self.can_load(&spoiled).await {
                 for domain in spoiled {
                     self.settles.spoil(domain);

@@ -45,7 +45,7 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     forward.upstream_wait = Some(upstream_wait);
     forward.is_2xx = (200..300).contains(&status);
     if let Some(permit) = &mut forward.permit {
-        permit.answered(status);
+        forward.shared.begins(permit.answered(status));
     }
     clean(response);
     begin(response, forward, status, &request_id)?;
@@ -185,6 +185,8 @@ impl Gateway {
     /// Ends the permit with what the meter has seen. Harmless when it has ended already.
     pub(super) fn ended(&self, forward: &mut Forward, outcome: Outcome) {
         forward.shared.nothing_to_drain();
+        // the end that follows says it too
+        forward.shared.begins(None);
         let answer = std::mem::replace(&mut forward.answer, Answer::Ended);
         let Some(permit) = forward.permit.take() else { return };
         let (tokens, cost) = match answer {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
@@ -32,6 +33,10 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long an HTTP/1 connection may be idle between requests, in seconds.
 const KEEPALIVE_S: u64 = 60;
+
+/// What is gathered of an answer before it is sent, in bytes: with Pingora's 1,460 the header and the body of a short answer
+/// leave in two writes. A piece of a stream is sent at once, whatever its size.
+const WRITE_BUFFER_BYTES: usize = 4096;
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +70,9 @@ pub async fn serve(
     let open = Arc::new(AtomicUsize::new(0));
     let door = Door { proxy, open: Arc::clone(&open), settings };
     let mut service = Service::new("clients".to_owned(), door);
-    service.add_tcp(&address);
+    service.add_listener(
+        ListenerConfig::tcp(&address).l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES)),
+    );
     let inherited = Arc::new(Mutex::new(inherited));
     pingora::services::Service::start_service(&mut service, Some(inherited), shutdown, 1).await;
     let wait_for_the_open = async {

@@ -250,7 +250,7 @@ impl Gateway {
 
     /// The end of every request: the permit, if nothing has ended it yet, and the metrics.
     fn close(&self, error: Option<&Error>, ctx: &mut Context) {
-        let (started, labels) = (ctx.started, ctx.labels.clone());
+        let (started, labels) = (ctx.started, mem::take(&mut ctx.labels));
         let forward = match &mut ctx.stage {
             Stage::Forwarding(forward) => forward,
             Stage::Answered(Some(outcome)) => {

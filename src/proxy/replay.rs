@@ -21,6 +21,7 @@ use pingora::{Error, ErrorType, Result};
 use super::drain::Draining;
 pub use super::patience::Patience;
 use super::patience::{Alarm, Pace};
+use crate::gate::FirstByte;
 use pingora::protocols::l4::socket::SocketAddr;
 
 /// Why an upstream is given up.
@@ -40,6 +41,7 @@ struct Slots {
     pace: Option<Pace>,
     late: bool,
     draining: Draining,
+    first: Option<FirstByte>,
 }
 
 impl Shared {
@@ -73,6 +75,11 @@ impl Shared {
     /// Was the upstream given up because it was silent for too long? Asked once.
     pub fn take_late(&self) -> bool {
         self.with(|slots| std::mem::take(&mut slots.late))
+    }
+
+    /// What is noted in the journal before the client gets the next byte of the answer. `None`: nothing any more.
+    pub fn begins(&self, first: Option<FirstByte>) {
+        self.with(|slots| slots.first = first);
     }
 
     /// The session, once the wrapper was dropped.
@@ -201,6 +208,9 @@ impl CustomSession for Replay {
         let begins = tasks.iter().any(header);
         let ends = tasks.iter().any(HttpTask::is_end);
         let fails = tasks.iter().any(|task| matches!(task, HttpTask::Failed(_)));
+        if let Some(first) = self.shared.with(|slots| slots.first.take()) {
+            first.note();
+        }
         let done = if self.shared.is_draining() {
             thrown_away(tasks)
         } else {

@@ -18,7 +18,7 @@ pub use pattern::Pattern;
 pub use plan::{Group, ModelSet, Plan, Policy, Subject};
 pub use price::{Price, PriceLine, PriceList, Priced};
 pub use refusal::{Refusal, RefusalContext};
-pub use window::{Calendar, Period, Rate, Window};
+pub use window::{Calendar, Period, Rate, Window, month_and_day};
 
 #[cfg(test)]
 mod tests;

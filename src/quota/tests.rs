@@ -102,6 +102,8 @@ proptest! {
         let (now, zone) = (Timestamp::from_second(second).unwrap(), zone(name));
         let period = calendar.period_at(now, &zone);
         prop_assert!(period.start <= now && now < period.end, "{period:?}");
+        let days = [Calendar::Month, Calendar::Day].map(|calendar| calendar.period_at(now, &zone).id.to_string());
+        prop_assert_eq!(month_and_day(now, &zone), days.into());
         let next = calendar.period_at(period.end, &zone);
         prop_assert_eq!(next.start, period.end);
         prop_assert_ne!(next.id, period.id);

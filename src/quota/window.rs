@@ -122,3 +122,11 @@ impl Calendar {
         Period { id: id.into(), start, end }
     }
 }
+
+/// The ids of the month and of the day of a time, as [`Calendar::period_at`] names them.
+pub fn month_and_day(now: Timestamp, zone: &TimeZone) -> (String, String) {
+    let date = now.to_zoned_datetime(zone.clone()).date();
+    let day = date.strftime("%Y-%m-%d").to_string();
+    let month = day.rsplit_once('-').map_or_else(String::new, |(month, _)| month.to_owned());
+    (month, day)
+}

@@ -39,6 +39,12 @@ pub trait Counters: Send + Sync {
     /// that hold's admission, unless an attempt stands that still allows repeats. Empty charges, or amounts of 0, release.
     async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError>;
 
+    /// [`Counters::settle`], if it can be done without waiting. `None`: nothing was done, call `settle`.
+    fn settle_now(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Option<Settled> {
+        let (_, _, _) = (domain, rid, charges);
+        None
+    }
+
     /// Extends the leases of these requests to `lease_ms` from now. Returns the ids that no longer have a hold.
     async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError>;
 

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::quota::{Bucket, Scope};
 
 fn rid(n: usize) -> Uuid {
     Uuid::from_u128(n as u128)
@@ -87,4 +88,55 @@ fn an_acknowledgement_that_comes_before_its_request_is_read_back_is_not_lost() {
     assert_eq!(live.announcements(&domain, 1_000).len(), 1, "a snapshot may be under way");
     live.acknowledged(&[], 61_001);
     assert_eq!(live.announcements(&domain, 61_001).len(), 0, "not announced for ever");
+}
+
+#[test]
+fn what_is_unsettled_is_named_until_it_is_settled() {
+    let (live, domain) = (Live::default(), Domain::user("ada"));
+    assert_eq!(live.unsettled(2), Some(Vec::new()));
+    for n in 0..2 {
+        live.ended(&domain, rid(n), Vec::new(), 0);
+    }
+    let mut unsettled = live.unsettled(2).unwrap();
+    unsettled.sort_by_key(|(_, rid)| *rid);
+    assert_eq!(unsettled, [(domain.clone(), rid(0)), (domain.clone(), rid(1))]);
+    assert_eq!(live.unsettled(1), None, "more than were asked for");
+    live.settled(&domain, rid(0));
+    assert_eq!([live.is_settled(&domain, rid(0)), live.is_settled(&domain, rid(1))], [true, false]);
+    live.acknowledged(&[entry(&domain, 7)], 0);
+    live.settled(&domain, rid(1));
+    assert_eq!(live.unsettled(2), Some(Vec::new()));
+}
+
+#[test]
+fn charges_that_are_alike_are_kept_once() {
+    let (live, domain) = (Live::default(), Domain::team("red"));
+    let charge = |owner: String| Charge {
+        bucket: Bucket {
+            scope: Scope::User,
+            owner: owner.into(),
+            limit: "messages".into(),
+            period: "2026-11".into(),
+        },
+        epoch: 0,
+        period_start_ms: 0,
+        period_end_ms: 1,
+        amount: 1,
+    };
+    for n in 0..1_000 {
+        live.ended(&domain, rid(n), vec![charge(format!("member-{}", n % 10))], 0);
+    }
+    let inner = live.lock();
+    let kept = inner.domains[&domain].ended.values().map(|ended| ended.charges.as_ptr() as usize);
+    assert_eq!(kept.collect::<HashSet<_>>().len(), 10);
+    drop(inner);
+    let owners = live.announcements(&domain, 0).into_iter().map(|announcement| match announcement {
+        Announcement::Ended { charges, .. } => charges[0].bucket.owner.to_string(),
+        Announcement::Held { .. } => panic!("nothing is held"),
+    });
+    assert_eq!(owners.collect::<HashSet<_>>().len(), 10);
+    for n in 1_000..1_100 {
+        live.ended(&domain, rid(n), vec![charge(format!("guest-{n}"))], 0);
+    }
+    assert_eq!(live.lock().domains[&domain].usual.len(), USUAL_MAX, "bounded");
 }

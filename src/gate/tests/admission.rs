@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bench, asked, user};
+use super::{Bench, answer, asked, user};
 use crate::auth::{Caller, Identity, Role};
 use crate::gate::{Denied, Ending, OnOutage};
 use crate::quota::Scope;
@@ -10,7 +10,7 @@ use crate::store::{Audit, Outcome};
 
 async fn send(bench: &Bench, who: &crate::gate::Who, model: &str) -> Result<(), Denied> {
     let mut permit = bench.gate.admit(who, asked(model)).await?;
-    permit.answered(200);
+    answer(&mut permit, 200);
     permit.finish(Ending::bare(Outcome::Ok));
     Ok(())
 }
@@ -60,7 +60,7 @@ async fn a_thousand_racers_for_the_last_unit() {
     }
     assert_eq!(permits.len(), 1);
     for mut permit in permits {
-        permit.answered(200);
+        answer(&mut permit, 200);
         permit.finish(Ending::bare(Outcome::Ok));
     }
     bench.conserved(&who, "premium", 20).await;
@@ -137,7 +137,7 @@ async fn a_reset_opens_a_new_epoch_and_leaves_requests_in_flight_in_theirs() {
         Audit { actor: "root", action: "usage.reset", subject: "alice", reason: "test", detail: "{}" };
     bench.gate.reset_user("alice", audit).await.unwrap();
     assert_eq!(bench.numbers(&who, "premium").await, (0, 0));
-    old.answered(200);
+    answer(&mut old, 200);
     old.finish(Ending::bare(Outcome::Ok));
     bench.quiet().await;
     assert_eq!(bench.numbers(&who, "messages").await, (0, 0), "the old request is settled in the old epoch");

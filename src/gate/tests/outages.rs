@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, asked, user};
+use super::{Bench, answer, asked, user};
 use crate::gate::{Denied, Ending, OnOutage, Permit, Who};
 use crate::store::{Counters, DomainTotals, Outcome};
 
@@ -11,7 +11,7 @@ async fn admit(bench: &Bench, who: &Who) -> Result<Permit, Denied> {
 }
 
 fn end(mut permit: Permit) {
-    permit.answered(200);
+    answer(&mut permit, 200);
     permit.finish(Ending::bare(Outcome::Ok));
 }
 
@@ -162,4 +162,26 @@ async fn verify_finds_counts_and_repairs_a_counter_that_drifted() {
     assert_eq!(bench.gate.counts().drift.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert!(bench.gate.verify(true).await.unwrap().is_clean());
     assert!(bench.gate.verify(false).await.unwrap().counters.is_empty());
+}
+
+#[tokio::test]
+async fn the_journal_is_told_what_is_settled_and_nothing_that_waits() {
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "alice", None, None);
+    let all_settled = async || {
+        while bench.journal.settled_position() != bench.journal.last_end() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    end(admit(&bench, &who).await.unwrap());
+    all_settled().await;
+    let permit = admit(&bench, &who).await.unwrap();
+    bench.counters.set_down(true);
+    end(permit);
+    // longer than two looks
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(bench.journal.settled_position() < bench.journal.last_end());
+    bench.counters.set_down(false);
+    all_settled().await;
+    bench.conserved(&who, "premium", 2).await;
 }

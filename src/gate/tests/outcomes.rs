@@ -1,6 +1,6 @@
 //! The outcome table, row by row: what is charged, what is written down.
 
-use super::{Bench, asked, user};
+use super::{Bench, answer, asked, user};
 use crate::gate::{Ending, OnOutage};
 use crate::store::Outcome;
 
@@ -10,7 +10,7 @@ async fn charged_after(status: Option<u16>, outcome: Option<Outcome>) -> (u64, u
     let mut permit = bench.gate.admit(&who, asked("claude-3-opus")).await.unwrap();
     assert_eq!(bench.numbers(&who, "premium").await, (0, 1), "held while in flight");
     if let Some(status) = status {
-        permit.answered(status);
+        answer(&mut permit, status);
     }
     match outcome {
         Some(outcome) => permit.finish(Ending::bare(outcome)),
@@ -54,7 +54,7 @@ async fn a_message_that_straddles_the_months_turn_stays_where_it_was_admitted() 
     let who = user(&bench, "alice", None, None);
     let mut permit = bench.gate.admit(&who, asked("gpt-4o")).await.unwrap();
     bench.clock.advance(std::time::Duration::from_secs(7 * 24 * 3600));
-    permit.answered(200);
+    answer(&mut permit, 200);
     permit.finish(Ending::bare(Outcome::Ok));
     bench.quiet().await;
     assert_eq!(bench.numbers(&who, "messages").await, (0, 0), "December is untouched");
@@ -68,7 +68,7 @@ async fn a_crashed_request_is_charged_if_the_upstream_had_answered() {
     let bench = Bench::new(OnOutage::Deny).await;
     let who = user(&bench, "alice", None, None);
     let mut answered = bench.gate.admit(&who, asked("gpt-4o")).await.unwrap();
-    answered.answered(200);
+    answer(&mut answered, 200);
     let waiting = bench.gate.admit(&who, asked("gpt-4o")).await.unwrap();
     // what a restart does with BEGINs that have no END; the permits themselves must not end a second time
     let open = [(&answered, Some((200, 0))), (&waiting, None)].map(|(permit, first_byte)| {

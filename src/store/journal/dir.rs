@@ -120,27 +120,34 @@ impl Dir {
 
     /// The ledger's incarnation that was noted last; `None` if none was. A note that is no number is an error.
     pub(super) fn incarnation(&self) -> io::Result<Option<u64>> {
-        match open_in(&self.handle, INCARNATION_NAME, OFlags::RDONLY) {
-            Ok(file) => {
-                let text = io::read_to_string(file)?;
-                text.trim()
-                    .parse()
-                    .map(Some)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-            }
+        let number = |text: String| {
+            text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        };
+        self.note(INCARNATION_NAME)?.map(number).transpose()
+    }
+
+    /// Notes the ledger's incarnation.
+    pub(super) fn set_incarnation(&self, incarnation: u64) -> io::Result<()> {
+        self.set_note(INCARNATION_NAME, &format!("{incarnation}\n"))
+    }
+
+    /// The text that was noted last under this name; `None` if none was.
+    pub(super) fn note(&self, name: &str) -> io::Result<Option<String>> {
+        match open_in(&self.handle, name, OFlags::RDONLY) {
+            Ok(file) => io::read_to_string(file).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Notes the ledger's incarnation: the old note or the new one stands, whatever happens.
-    pub(super) fn set_incarnation(&self, incarnation: u64) -> io::Result<()> {
-        let draft = "incarnation.new";
+    /// Notes a text under a name: the old one or the new one stands, whatever happens.
+    pub(super) fn set_note(&self, name: &str, text: &str) -> io::Result<()> {
+        let draft = format!("{name}.new");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-        let mut file = open_in(&self.handle, draft, flags)?;
-        file.write_all(format!("{incarnation}\n").as_bytes())?;
+        let mut file = open_in(&self.handle, &draft, flags)?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        rustix::fs::renameat(&self.handle, draft, &self.handle, INCARNATION_NAME)?;
+        rustix::fs::renameat(&self.handle, &draft, &self.handle, name)?;
         self.handle.sync_all()
     }
 

@@ -44,6 +44,7 @@ pub(super) fn run(inner: &Inner) {
         }
         inner.allocate_ahead();
         inner.retire(inner.options.retain_ms);
+        inner.note_done();
     }
 }
 

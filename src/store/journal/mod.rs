@@ -2,13 +2,14 @@
 //! byte, and remembers it until the ledger has it. It owns `data_dir/journal`; it must not know the ledger, the counters
 //! or what an entry means.
 //!
-//! Segments (`000000000001.seg`) are allocated ahead and filled with records: BEGIN at admission, FIRST with the upstream's
-//! first byte, END with the outcome, ACK when the ledger has all ENDs up to a [`Position`]. A record is in the page cache
-//! when the call returns, so the death of the process loses nothing; the journal's own thread syncs ENDs every 5 ms at
-//! the latest, so a power cut loses no more than that. Room for its FIRST and END is promised to each request at its
-//! BEGIN: a full disk refuses new requests and never loses the end of one that runs.
+//! Segments (`000000000001.seg`) are allocated ahead and filled with records: BEGIN at admission, FIRST before the client's
+//! first byte (unless the END stands by then), END with the outcome, ACK when the ledger has all ENDs up to a
+//! [`Position`]. A record is in the page cache when the call returns, so the death of the process loses nothing; the
+//! journal's own thread syncs ENDs every 5 ms at the latest, so a power cut loses no more than that. Room for its FIRST and
+//! END is promised to each request at its BEGIN: a full disk refuses new requests and never loses the end of one that runs.
 
 mod dir;
+mod done;
 mod error;
 mod keeper;
 mod reader;
@@ -242,6 +243,19 @@ impl Journal {
         drop(state);
         self.inner.progress.notify_waiters();
         written
+    }
+
+    /// Notes that every END up to here is settled in the counters: what the ledger has too need not be read at the next
+    /// start.
+    pub fn settled(&self, up_to: Position) {
+        let mut state = self.inner.lock();
+        state.settled = state.settled.max(up_to);
+    }
+
+    /// Every END up to here is said to be settled.
+    #[cfg(test)]
+    pub(crate) fn settled_position(&self) -> Position {
+        self.inner.lock().settled
     }
 
     /// A cursor over the ENDs that the ledger does not have.

@@ -2,7 +2,7 @@
 //! aside and reported, open requests are found. It must not decide what becomes of them.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::dir::Dir;
+use super::done::{self, Done};
 use super::record::{self, Kind, SEGMENT_HEADER_BYTES};
 use super::scan::{Found, Scanner};
 use super::space::MIN_SEGMENT_BYTES;
@@ -19,9 +20,6 @@ use super::state::{Open, Segment, State, end_bound};
 use super::{Inner, JournalError, JournalOptions, Position};
 use crate::clock::Clock;
 use crate::store::Entry;
-
-/// How long before the newest END a domain counts as used lately: far longer than a settle is repeated.
-const RECENT_MS: i64 = 3_600_000;
 
 /// What the last run left.
 #[derive(Debug, Default)]
@@ -34,7 +32,7 @@ pub struct Recovery {
     pub quarantined: u64,
     /// ENDs that the ledger may not have.
     pub unacked: u64,
-    /// Domains of requests that ended in the last hour of that run: if it was killed, their counters may lack a settle.
+    /// Domains of ENDs that are not known to be settled: if that run was killed, their counters may lack one.
     pub recent: Vec<String>,
 }
 
@@ -58,8 +56,8 @@ struct Findings {
     torn_bytes: u64,
     quarantined: u64,
     damaged: u64,
-    /// When a request of each domain last ended, milliseconds since 1970.
-    ended_at_ms: HashMap<String, i64>,
+    /// Domains of the ENDs that were read.
+    domains: BTreeSet<String>,
 }
 
 pub(super) fn recover(
@@ -78,10 +76,12 @@ pub(super) fn recover(
     let dir = Dir::open(path)?;
     let mut findings = Findings::default();
     let sequences = dir.segments().map_err(JournalError::io("list the segments"))?;
-    for &sequence in &sequences {
+    let done = done::load(&dir, &sequences);
+    let done_up_to = findings.take_done(&done);
+    for &sequence in &sequences[done.len()..] {
         findings.read_segment(&dir, sequence, clock.now_ms()).map_err(JournalError::io("read a segment"))?;
     }
-    let pending = findings.count_acked(&dir).map_err(JournalError::io("read a segment"))?;
+    let pending = findings.count_acked(&dir, done_up_to).map_err(JournalError::io("read a segment"))?;
     let mut state = State {
         segments: findings.segments,
         next_sequence: sequences.last().map_or(1, |last| last + 1),
@@ -90,6 +90,7 @@ pub(super) fn recover(
         synced: findings.last_end,
         pending,
         damaged_segments: findings.damaged,
+        done_up_to,
         ..State::default()
     };
     let mut open = Vec::with_capacity(findings.open.len());
@@ -110,16 +111,9 @@ pub(super) fn recover(
     };
     inner.start(&mut state)?;
     *inner.lock() = state;
-    let recent = recent(findings.ended_at_ms);
-    let Findings { torn_bytes, quarantined, .. } = findings;
+    let Findings { torn_bytes, quarantined, domains, .. } = findings;
+    let recent = domains.into_iter().collect();
     Ok((inner, Recovery { open, torn_bytes, quarantined, unacked: pending, recent }))
-}
-
-/// The domains that were used in the hour before the newest END.
-fn recent(ended_at_ms: HashMap<String, i64>) -> Vec<String> {
-    let newest_ms = ended_at_ms.values().copied().max().unwrap_or(i64::MIN);
-    let since_ms = newest_ms.saturating_sub(RECENT_MS);
-    ended_at_ms.into_iter().filter(|(_, at_ms)| *at_ms >= since_ms).map(|(domain, _)| domain).collect()
 }
 
 impl Inner {
@@ -136,6 +130,16 @@ impl Inner {
 }
 
 impl Findings {
+    /// Takes over the oldest segments unread; gives the last of them.
+    fn take_done(&mut self, done: &[Done]) -> u64 {
+        self.segments.extend(done.iter().map(|done| (done.sequence(), done.segment())));
+        let Some(last) = done.last() else { return 0 };
+        // whatever the ledger has told of these segments lies before their end
+        self.watermark = last.position();
+        self.last_end = last.position();
+        last.sequence()
+    }
+
     /// Reads one segment, cuts its torn tail, puts a copy aside if it is damaged.
     fn read_segment(&mut self, dir: &Dir, sequence: u64, now_ms: i64) -> io::Result<()> {
         let (file, bytes) = dir.open_segment(sequence)?;
@@ -210,7 +214,7 @@ impl Findings {
                 self.last_end = Position { segment: sequence, offset: end, index: segment.ends };
                 let Some(entry) = record::decode_entry(payload) else { return false };
                 self.open.remove(&entry.id);
-                self.note_end(entry);
+                self.domains.insert(entry.domain);
             }
             Kind::Ack => {
                 let Some((up_to, at_ms)) = record::decode_ack(payload) else { return false };
@@ -236,17 +240,14 @@ impl Findings {
         self.watermark = up_to;
     }
 
-    /// Notes when a domain was last used.
-    fn note_end(&mut self, entry: Entry) {
-        let last_ms = self.ended_at_ms.entry(entry.domain).or_insert(i64::MIN);
-        *last_ms = entry.ended_at_ms.max(*last_ms);
-    }
-
     /// Counts what the watermark covers, by place: after damage the indexes that were noted no longer count right. Gives
     /// the number of ENDs that are pending.
-    fn count_acked(&mut self, dir: &Dir) -> io::Result<u64> {
+    fn count_acked(&mut self, dir: &Dir, done_up_to: u64) -> io::Result<u64> {
         let mut pending = 0;
         for (sequence, segment) in &mut self.segments {
+            if *sequence <= done_up_to {
+                continue;
+            }
             segment.acked = match (*sequence).cmp(&self.watermark.segment) {
                 Ordering::Less => segment.ends,
                 Ordering::Equal => ends_up_to(dir, *sequence, self.watermark.offset.min(segment.end))?,

@@ -37,6 +37,10 @@ pub(super) struct State {
     pub(super) watermark: Position,
     /// The newest END.
     pub(super) last_end: Position,
+    /// Every END up to here is settled in the counters.
+    pub(super) settled: Position,
+    /// This segment and all before it are noted as done; 0: none.
+    pub(super) done_up_to: u64,
     /// Every END up to here is on the disk, not only in the page cache.
     pub(super) synced: Position,
     /// ENDs written since the last sync began.

@@ -76,6 +76,11 @@ impl MemoryCounters {
     fn with<T>(&self, domain: &Domain, act: impl FnOnce(&mut DomainState) -> T) -> Option<T> {
         self.shard(domain).get_mut(domain).map(act)
     }
+
+    fn settled(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Settled {
+        let now_ms = self.clock.now_ms();
+        self.with(domain, |state| state.settle(rid, charges, now_ms)).unwrap_or(Settled::Cold)
+    }
 }
 
 #[async_trait]
@@ -88,8 +93,11 @@ impl Counters for MemoryCounters {
     }
 
     async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError> {
-        let now_ms = self.clock.now_ms();
-        Ok(self.with(domain, |state| state.settle(rid, charges, now_ms)).unwrap_or(Settled::Cold))
+        Ok(self.settled(domain, rid, charges))
+    }
+
+    fn settle_now(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Option<Settled> {
+        Some(self.settled(domain, rid, charges))
     }
 
     async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError> {

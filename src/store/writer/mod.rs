@@ -46,7 +46,7 @@ pub struct WriterOptions {
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { batch_rows: 500, max_wait_ms: 20 }
+        Self { batch_rows: 500, max_wait_ms: 100 }
     }
 }
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use http::StatusCode;
 
 use super::user;
-use crate::harness::{Dialect, ServerRig, Setup, eventually, fault, number_from};
+use crate::harness::{Dialect, Rig, ServerRig, Setup, eventually, fault, number_from};
 
 const RACERS: usize = 1_000;
 
@@ -16,7 +16,7 @@ fn setup() -> Setup {
 }
 
 /// The rounds of one rig; returns how many were admitted in all.
-async fn race(rig: &ServerRig, rounds: u32) -> u64 {
+async fn race(rig: &Rig, rounds: u32) -> u64 {
     let mut admitted = 0;
     for round in 0..rounds {
         let token = user(rig, &format!("racer-{round}"), "last");
@@ -42,7 +42,9 @@ async fn race(rig: &ServerRig, rounds: u32) -> u64 {
             // the one that got the unit was told 503, and gave it back: it must be there for the next
             assert!(unsure > 0, "round {round}: nobody got the unit");
             answered = eventually("the unit is lost", async || {
-                let call = rig.call_at(round as usize % 3, Dialect::OpenAi, "claude-3-opus").token(&token);
+                let call = rig
+                    .call_at(round as usize % rig.gateways.len(), Dialect::OpenAi, "claude-3-opus")
+                    .token(&token);
                 (call.send().await.status == StatusCode::OK).then_some(1)
             })
             .await;
@@ -80,6 +82,19 @@ async fn of_1000_racers_on_a_redis_cluster_exactly_one_gets_the_last_unit() {
     fault(
         "I2",
         "the same on a Redis Cluster of six nodes",
+        format_args!("{rounds} rounds, {admitted} admitted, 0 too many"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_1000_racers_on_one_gateway_without_servers_exactly_one_gets_the_last_unit() {
+    let rounds = number_from("TOLLGATE_FAULTS_ROUNDS", 10);
+    let rig = Rig::with(Setup::default().plan("last", 1)).await;
+    let admitted = race(&rig, rounds).await;
+    assert_eq!(rig.finish().await.messages(), u64::from(rounds));
+    fault(
+        "I2",
+        "the same in memory, on one gateway",
         format_args!("{rounds} rounds, {admitted} admitted, 0 too many"),
     );
 }

@@ -1,6 +1,7 @@
 //! The journal's promises: what was written is read again, whatever happens in between.
 
 mod crash;
+mod done;
 mod model;
 mod poison;
 mod reading;

@@ -291,7 +291,7 @@ async fn stopping_drains_and_a_restart_sends_nothing_twice() {
 
 #[test]
 fn the_defaults_are_those_of_the_design() {
-    assert_eq!(WriterOptions::default(), WriterOptions { batch_rows: 500, max_wait_ms: 20 });
+    assert_eq!(WriterOptions::default(), WriterOptions { batch_rows: 500, max_wait_ms: 100 });
     let journal = JournalOptions::default();
     assert_eq!((journal.segment_bytes, journal.max_bytes), (16 << 20, 8 << 30));
     assert_eq!(journal.retain_ms, 86_400_000);
