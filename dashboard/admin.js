@@ -23,11 +23,17 @@ const count = new Intl.NumberFormat(LOCALE);
 const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
 const dollars = new Intl.NumberFormat(LOCALE, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: 2 });
 const percent = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 1 });
+const millis = new Intl.NumberFormat(LOCALE, { style: "unit", unit: "millisecond", maximumFractionDigits: 0 });
+const seconds = new Intl.NumberFormat(LOCALE, { style: "unit", unit: "second", unitDisplay: "narrow", notation: "compact", maximumSignificantDigits: 2 });
+/** For the scale of a chart whose values are milliseconds: short enough to stand beside it. */
+const inSeconds = { format: (ms) => seconds.format(ms / 1000) };
 const dayShort = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", timeZone: "UTC" });
 const dayLong = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const moment = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
 
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : 0);
+/** A figure that may be missing (null): on a day without an answer there is no latency. */
+const shown = (format, value) => (value === null ? "–" : format.format(number(value)));
 /** A date that the API gave ("2026-11-24"), or its own text when it is none. */
 const asDay = (format, text) => (/^\d{4}-\d{2}-\d{2}$/.test(text) ? format.format(Date.parse(text)) : String(text));
 
@@ -139,8 +145,9 @@ function roundUp(value) {
 }
 
 /**
- * A chart over days. `series`: [{ name, values, format, line? }]; bars of one chart stand on each other. Values show on
- * hover, and by the arrow keys when the chart has the focus; the line above it is read out then.
+ * A chart over days. `series`: [{ name, values, format, line? }]; bars of one chart stand on each other. A line has a gap
+ * where a value is null. Values show on hover, and by the arrow keys when the chart has the focus; the line above it is read out
+ * then.
  */
 function chart(title, days, series) {
   const readout = make("p", { class: "readout", role: "status" });
@@ -153,7 +160,7 @@ function chart(title, days, series) {
   const read = () => {
     const index = here ?? days.length - 1;
     readout.replaceChildren(make("strong", { text: asDay(dayLong, days[index]) }),
-      ...series.map((one, at) => make("span", { class: `key series-${one.colour ?? at}`, text: `${one.name} ${one.format.format(one.values[index])}` })));
+      ...series.map((one, at) => make("span", { class: `key series-${one.colour ?? at}`, text: `${one.name} ${shown(one.format, one.values[index])}` })));
     graphic?.mark(here);
   };
   const go = (index) => {
@@ -215,9 +222,14 @@ function draw(width, top, days, series) {
   });
   series.forEach((one, at) => {
     if (!one.line) return;
-    const points = one.values.map((value, index) => `${left + (index + 0.5) * step},${y(value)}`);
-    const dot = (point) => svg("circle", { class: `mark series-${one.colour ?? at}`, cx: point.split(",")[0], cy: point.split(",")[1], r: days.length > 60 ? 1.5 : 3 });
-    root.append(svg("polyline", { class: `line series-${one.colour ?? at}`, points: points.join(" ") }), ...points.map(dot));
+    const colour = `series-${one.colour ?? at}`;
+    const runs = [[]];
+    one.values.forEach((value, index) => {
+      if (value === null) runs.push([]);
+      else runs.at(-1).push([left + (index + 0.5) * step, y(value)]);
+    });
+    for (const run of runs) if (run.length > 1) root.append(svg("polyline", { class: `line ${colour}`, points: run.map((point) => point.join(",")).join(" ") }));
+    root.append(...runs.flat().map(([cx, cy]) => svg("circle", { class: `mark ${colour}`, cx, cy, r: days.length > 60 ? 1.5 : 3 })));
   });
   return {
     root, width,
@@ -229,8 +241,8 @@ function draw(width, top, days, series) {
   };
 }
 
-/** A card with a chart, the same values as a table, and as CSV. */
-function chartCard(title, days, series, unit = "Day") {
+/** A card with a chart, the same values as a table, and as CSV. A `note` says what stands for the whole range. */
+function chartCard(title, days, series, { unit = "Day", note } = {}) {
   const columns = [{ name: unit, of: (row) => row.day }, ...series.map((one) => ({ name: one.name, of: (row) => one.values[row.index], format: one.format }))];
   const rows = days.map((day, index) => ({ day, index }));
   const picture = chart(title, days, series);
@@ -241,7 +253,7 @@ function chartCard(title, days, series, unit = "Day") {
     picture.hidden = !numbers.hidden;
     toggle.setAttribute("aria-pressed", String(!numbers.hidden));
   }, { "aria-pressed": "false", "aria-label": `Table: ${title}` });
-  const element = card(title, picture, numbers);
+  const element = card(title, picture, numbers, ...(note ? [make("p", { class: "muted note", text: note })] : []));
   element.firstChild.append(make("div", { class: "tools" }, toggle, csvButton(title, columns, rows)));
   return element;
 }
@@ -254,7 +266,7 @@ function table(caption, columns, rows) {
   const body = rows.map((row) => make("tr", {}, ...columns.map((column) => {
     if (column.cell) return make("td", {}, column.cell(row));
     const value = column.of(row);
-    return column.format ? make("td", { class: "number", text: column.format.format(number(value)) }) : make("td", { text: String(value ?? "–") });
+    return column.format ? make("td", { class: "number", text: shown(column.format, value) }) : make("td", { text: String(value ?? "–") });
   })));
   const element = make("table", {}, make("caption", { text: caption }), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
   // Wide tables scroll within their card; by keyboard too.
@@ -359,7 +371,7 @@ function overviewParts(body) {
   if (days.length === 0) return [wide(card("No messages yet", make("p", { text: "Nothing has been counted in this range. Figures appear here with the first message." })))];
   const dates = days.map((day) => day.date);
   const of = (name) => days.map((day) => number(day[name]));
-  const has = (name) => days.some((day) => typeof day[name] === "number");
+  const times = (name) => days.map((day) => (typeof day[name] === "number" ? day[name] : null));
   return [
     wide(tiles(totals, days)),
     ...whoParts(body),
@@ -370,20 +382,36 @@ function overviewParts(body) {
       { name: "Premium share", colour: 1, line: true, axis: percent, format: percent, values: days.map((day) => (number(day.messages) > 0 ? number(day.premiumMessages) / day.messages : 0)) }]),
     chartCard("Active users per day", dates, [{ name: "Users", colour: 3, values: of("activeUsers"), format: count }]),
     Array.isArray(body.weeks) && chartCard("Active users per week", body.weeks.map((row) => row.week), [
-      { name: "Users", colour: 3, values: body.weeks.map((row) => number(row.activeUsers)), format: count }], "Week of"),
+      { name: "Users", colour: 3, values: body.weeks.map((row) => number(row.activeUsers)), format: count }], { unit: "Week of" }),
     Array.isArray(body.months) && chartCard("Active users per month", body.months.map((row) => row.month), [
-      { name: "Users", colour: 3, values: body.months.map((row) => number(row.activeUsers)), format: count }], "Month"),
+      { name: "Users", colour: 3, values: body.months.map((row) => number(row.activeUsers)), format: count }], { unit: "Month" }),
     chartCard("Refusals per day", dates, [{ name: "Refused", colour: 2, values: of("refused"), format: count }]),
     chartCard("Tokens per day", dates, [
       { name: "Input", colour: 0, values: of("inputTokens"), format: count }, { name: "Output", colour: 3, values: of("outputTokens"), format: count }]),
     chartCard("Cost per day", dates, [{ name: "Cost", colour: 0, axis: dollars, values: of("costUsd"), format: dollars }]),
-    has("errors") && chartCard("Errors per day", dates, [{ name: "Errors", colour: 2, values: of("errors"), format: count }]),
-    has("p95Ms") && chartCard("Latency per day (ms)", dates, [
-      { name: "p50", colour: 0, line: true, values: of("p50Ms"), format: count }, { name: "p95", colour: 1, line: true, values: of("p95Ms"), format: count }]),
-    costCard("By model", "Model", "model", body.byModel),
+    chartCard("Errors per day", dates, [{ name: "Errors", colour: 2, values: of("errors"), format: count }], { note: errorNote(totals) }),
+    latencyCard("Latency per day", dates, ["p50Ms", "p95Ms"].map(times), [totals.p50Ms, totals.p95Ms]),
+    latencyCard("Time to first byte per day", dates, ["firstByteP50Ms", "firstByteP95Ms"].map(times), [totals.firstByteP50Ms, totals.firstByteP95Ms]),
     costCard("By plan", "Plan", "plan", body.byPlan),
+    Array.isArray(body.byModel) && wide(costCard("By model", "Model", "model", body.byModel, [{ name: "Errors", of: (row) => row.errors, format: count }])),
     body.refusedByReason && tableCard("Refusals by reason", [{ name: "Reason", of: (row) => row.reason }, { name: "Refused", of: (row) => row.refused, format: count }], body.refusedByReason, "Nothing was refused in this range."),
+    body.byOutcome && tableCard("Calls by outcome", [{ name: "Outcome", of: (row) => row.outcome }, { name: "Calls", of: (row) => row.calls, format: count }], body.byOutcome, "No calls in this range."),
   ];
+}
+
+/** What counts as an error, and how many of the range's calls were. */
+function errorNote({ calls, errors }) {
+  if (number(calls) === 0) return "No calls in this range.";
+  return `${count.format(number(errors))} of ${count.format(calls)} calls (${percent.format(number(errors) / calls)}): upstream_error, truncated or crashed. What a client broke off is none.`;
+}
+
+/** Whole answers only: half of them came within p50, 95 % within p95. `whole` are the range's own. */
+function latencyCard(title, dates, [p50, p95], whole) {
+  const [half, most] = whole.map((value) => shown(millis, value ?? null));
+  return chartCard(title, dates, [
+    { name: "p50", colour: 0, line: true, axis: inSeconds, format: millis, values: p50 },
+    { name: "p95", colour: 1, line: true, axis: inSeconds, format: millis, values: p95 }],
+  { note: `Whole answers of the range: half within ${half}, 95 % within ${most}.` });
 }
 
 function tiles(totals, days) {
@@ -396,6 +424,7 @@ function tiles(totals, days) {
     // A user who comes on two days is one user: never the sum of the days.
     ["Active users", typeof totals.activeUsers === "number" ? count.format(totals.activeUsers) : days.length === 1 ? count.format(sum("activeUsers")) : "–"],
     ["Refused", count.format(total("refused"))],
+    ["Errors", count.format(total("errors"))],
     ["Tokens", short.format(total("inputTokens") + total("outputTokens"))],
     ["Cost", dollars.format(total("costUsd"))],
   ];
@@ -419,12 +448,12 @@ function whoParts(body) {
   return [ranking("Top users", "userId", body.topUsers, userLink), ranking("Top teams", "teamId", body.topTeams?.map((row) => ({ ...row, teamId: row.teamId ?? row.team })), (id) => make("span", { text: String(id) }))];
 }
 
-function costCard(title, name, key, rows) {
+function costCard(title, name, key, rows, more = []) {
   if (!Array.isArray(rows)) return null;
   return tableCard(title, [
     { name, of: (row) => row[key] }, { name: "Messages", of: (row) => row.messages, format: count },
     { name: "Input tokens", of: (row) => row.inputTokens, format: count }, { name: "Output tokens", of: (row) => row.outputTokens, format: count },
-    { name: "Cost", of: (row) => row.costUsd, format: dollars }], rows, "No messages in this range.");
+    { name: "Cost", of: (row) => row.costUsd, format: dollars }, ...more], rows, "No messages in this range.");
 }
 
 // ---------------------------------------------------------------- one user
@@ -448,10 +477,10 @@ async function showUser(id) {
   rememberUsers([id]);
   const usage = make("usage-dashboard", { "user-id": id, theme, locale: LOCALE });
   usage.token = token;
-  const log = make("div", { class: "full" });
+  const log = make("div", { class: "full stack" });
   holder.append(wide(usage), explainCard(id, usage), manageCard(id), log);
   usage.addEventListener("usage-signed-out", () => access.refuse());
-  await fill(log, "an audit log", async () => [auditTable("What was done to this user", (await call("/api/audit", {})).items.filter((row) => subjectOf(row) === id))]);
+  await auditPages(log, "What was done to this user", { subject: id });
 }
 
 /** Users whose id begins with `prefix`, page by page. */
@@ -536,17 +565,23 @@ function auditTable(title, rows) {
     { name: "Why", of: (row) => row.reason || "–" }], rows, "Nothing stands in the log for this."));
 }
 
-async function showAudit() {
-  const since = $("#audit-since").value;
-  const query = { actor: $("#audit-actor").value.trim(), action: $("#audit-action").value.trim(), since: since && `${since}T00:00:00Z` };
+/** Fills `holder` with the newest page of the log; a button adds the next one. */
+async function auditPages(holder, title, query) {
   const seen = [];
   const page = async (cursor) => {
     const { items, next } = await call("/api/audit", { ...query, cursor });
     seen.push(...items);
-    const more = next && button("Show older", () => void fill(place("audit"), "an audit log", () => page(next)));
-    return [auditTable("Audit log", seen), more && make("div", { class: "full" }, more)];
+    const more = next && button("Show older", () => void fill(holder, "an audit log", () => page(next)));
+    return [auditTable(title, seen), more && make("div", { class: "full" }, more)];
   };
-  await fill(place("audit"), "an audit log", () => page());
+  await fill(holder, "an audit log", () => page());
+}
+
+async function showAudit() {
+  const since = $("#audit-since").value;
+  const field = (name) => $(`#audit-${name}`).value.trim();
+  const query = { actor: field("actor"), subject: field("subject"), action: field("action"), since: since && `${since}T00:00:00Z` };
+  await auditPages(place("audit"), "Audit log", query);
 }
 
 // ---------------------------------------------------------------- the start

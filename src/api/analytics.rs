@@ -19,7 +19,7 @@ use super::operate::administrator;
 use super::query::Query;
 use super::usage::dollars;
 use crate::quota::Calendar;
-use crate::store::{Analytics, Day, DayUsage, NamedSums, UsageSums};
+use crate::store::{Analytics, Calls, Day, DayUsage, NamedSums, UsageSums};
 
 /// Days shown when the query names none.
 const DAYS: u32 = 7;
@@ -67,20 +67,16 @@ pub(super) fn day_of(now: Timestamp, zone: &TimeZone) -> Result<Day, ApiError> {
 }
 
 fn body(found: &Analytics, from: &Day, until: &Day, zone: &TimeZone) -> Value {
-    let mut totals = UsageSums::default();
-    found.days.iter().for_each(|day| totals.add(&day.sums));
-    let mut totals = figures(&totals);
+    let (mut sums, mut calls) = (UsageSums::default(), Calls::default());
+    for day in &found.days {
+        sums.add(&day.sums);
+        calls.add(&day.calls);
+    }
+    let mut totals = figures(&sums);
+    totals.extend(of_calls(&calls));
     totals.insert("activeUsers".to_owned(), json!(found.active_users.range));
     totals.insert("refused".to_owned(), json!(found.refused_by_reason.iter().map(|(_, n)| n).sum::<u64>()));
-    let named = |key: &str, list: &[NamedSums]| -> Vec<Value> {
-        let one = |named: &NamedSums| {
-            let mut figures = figures(&named.sums);
-            figures.insert(key.to_owned(), json!(named.name));
-            Value::Object(figures)
-        };
-        list.iter().map(one).collect()
-    };
-    let refused = found.refused_by_reason.iter();
+    let (refused, outcomes) = (found.refused_by_reason.iter(), found.by_outcome.iter());
     json!({
         "from": from.as_str(),
         "until": until.as_str(),
@@ -94,9 +90,10 @@ fn body(found: &Analytics, from: &Day, until: &Day, zone: &TimeZone) -> Value {
         },
         "weeks": periods("week", &found.weeks, from, until, |day| day.week_start().to_string()),
         "months": periods("month", &found.months, from, until, |day| day.month().to_owned()),
-        "byModel": named("model", &found.by_model),
+        "byModel": models(found),
         "byPlan": named("plan", &found.by_plan),
         "refusedByReason": refused.map(|(reason, n)| json!({ "reason": reason, "refused": n })).collect::<Vec<_>>(),
+        "byOutcome": outcomes.map(|(outcome, n)| json!({ "outcome": outcome, "calls": n })).collect::<Vec<_>>(),
         "topUsers": named("userId", &found.top_users),
         "topTeams": named("teamId", &found.top_teams),
     })
@@ -113,12 +110,43 @@ fn days(found: &Analytics, from: &Day, until: &Day) -> Vec<Value> {
         figures.insert("date".to_owned(), json!(day.as_str()));
         figures.insert("activeUsers".to_owned(), json!(known.map_or(0, |day| day.active_users)));
         figures.insert("refused".to_owned(), json!(known.map_or(0, |day| day.refused)));
+        figures.extend(of_calls(&known.map(|day| day.calls.clone()).unwrap_or_default()));
         days.push(Value::Object(figures));
         if day >= *until {
             return days;
         }
         day = day.next();
     }
+}
+
+/// Sums under their names.
+fn named(key: &str, list: &[NamedSums]) -> Vec<Value> {
+    let one = |named: &NamedSums| {
+        let mut figures = figures(&named.sums);
+        figures.insert(key.to_owned(), json!(named.name));
+        Value::Object(figures)
+    };
+    list.iter().map(one).collect()
+}
+
+/// The models with what was charged, most messages first; after them those whose calls were all free or failed.
+fn models(found: &Analytics) -> Vec<Value> {
+    let mut calls: BTreeMap<&str, (u64, u64)> =
+        found.calls_by_model.iter().map(|of| (of.model.as_str(), (of.calls, of.errors))).collect();
+    let mut all: Vec<(&str, UsageSums, (u64, u64))> = Vec::new();
+    for model in &found.by_model {
+        let ended = calls.remove(model.name.as_str()).unwrap_or_default();
+        all.push((model.name.as_str(), model.sums, ended));
+    }
+    all.extend(calls.into_iter().map(|(model, ended)| (model, UsageSums::default(), ended)));
+    let one = |(model, sums, (calls, errors)): (&str, UsageSums, (u64, u64))| {
+        let mut figures = figures(&sums);
+        figures.insert("model".to_owned(), json!(model));
+        figures.insert("calls".to_owned(), json!(calls));
+        figures.insert("errors".to_owned(), json!(errors));
+        Value::Object(figures)
+    };
+    all.into_iter().map(one).collect()
 }
 
 /// Every week or month that the range touches, oldest first, also quiet ones. `name` gives a day's period.
@@ -155,6 +183,19 @@ fn figures(sums: &UsageSums) -> Map<String, Value> {
         ("outputTokens", json!(sums.output_tokens)),
         ("cachedTokens", json!(sums.cached_tokens)),
         ("costUsd", json!(dollars(sums.cost_micro_usd))),
+    ];
+    figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// How calls ended and how long the whole answers took; a time is null where there was none.
+fn of_calls(calls: &Calls) -> Map<String, Value> {
+    let figures = [
+        ("calls", json!(calls.calls)),
+        ("errors", json!(calls.errors)),
+        ("p50Ms", json!(calls.durations.percentile_ms(50))),
+        ("p95Ms", json!(calls.durations.percentile_ms(95))),
+        ("firstByteP50Ms", json!(calls.first_bytes.percentile_ms(50))),
+        ("firstByteP95Ms", json!(calls.first_bytes.percentile_ms(95))),
     ];
     figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

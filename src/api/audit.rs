@@ -27,6 +27,7 @@ pub struct AuditQuery {
     since: Option<String>,
     actor: Option<String>,
     action: Option<String>,
+    subject: Option<String>,
     cursor: Option<String>,
     limit: Option<u32>,
 }
@@ -47,6 +48,7 @@ pub async fn read(
         since_ms: query.since.as_deref().filter(|since| !since.is_empty()).map(since).transpose()?,
         actor: query.actor.filter(|actor| !actor.is_empty()),
         action: query.action.filter(|action| !action.is_empty()),
+        subject: query.subject.filter(|subject| !subject.is_empty()),
         // one more tells whether there is a next page
         max: max + 1,
     };

@@ -1,4 +1,5 @@
-//! `tollgate analytics`: daily messages, premium share, active users, refusals, from the running gateway.
+//! `tollgate analytics`: daily messages, premium share, active users, refusals, errors and latency, from the
+//! running gateway.
 
 use anyhow::Result;
 use clap::Args;
@@ -43,7 +44,7 @@ pub fn show(args: &AnalyticsArgs) -> Result<()> {
 
 fn table(found: &Value) {
     print::line(
-        "date         messages  premium  share   users  refused    tokens in   tokens out        USD",
+        "date         messages  premium  share   users  refused  errors   p50 ms   p95 ms    tokens in   tokens out        USD",
     );
     for day in found["days"].as_array().into_iter().flatten() {
         print::line(row(text(day, "/date"), day));
@@ -67,9 +68,14 @@ fn table(found: &Value) {
         let shown = shown.map(|item| format!("{} {}", plain(text(item, name)), number(item, "/messages")));
         line(title, &shown.collect::<Vec<_>>(), items.len());
     }
-    let refused = found["refusedByReason"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let shown = refused.iter().map(|item| format!("{} {}", text(item, "/reason"), number(item, "/refused")));
-    line("refused", &shown.collect::<Vec<_>>(), refused.len());
+    for (title, list, name, figure) in [
+        ("refused", "refusedByReason", "/reason", "/refused"),
+        ("outcomes", "byOutcome", "/outcome", "/calls"),
+    ] {
+        let items = found[list].as_array().map(Vec::as_slice).unwrap_or_default();
+        let shown = items.iter().map(|item| format!("{} {}", text(item, name), number(item, figure)));
+        line(title, &shown.collect::<Vec<_>>(), items.len());
+    }
 }
 
 fn line(title: &str, shown: &[String], of: usize) {
@@ -84,10 +90,15 @@ fn row(date: &str, day: &Value) -> String {
     let (messages, premium) = (number(day, "/messages"), number(day, "/premiumMessages"));
     let share =
         (premium * 100).checked_div(messages).map_or_else(|| "–".to_owned(), |share| format!("{share} %"));
+    // none where no whole answer came
+    let ms = |name: &str| day[name].as_u64().map_or_else(|| "–".to_owned(), |ms| ms.to_string());
     format!(
-        "{date:<10} {messages:>10} {premium:>8} {share:>6} {:>7} {:>8} {:>12} {:>12} {:>10.2}",
+        "{date:<10} {messages:>10} {premium:>8} {share:>6} {:>7} {:>8} {:>7} {:>8} {:>8} {:>12} {:>12} {:>10.2}",
         number(day, "/activeUsers"),
         number(day, "/refused"),
+        number(day, "/errors"),
+        ms("p50Ms"),
+        ms("p95Ms"),
         number(day, "/inputTokens"),
         number(day, "/outputTokens"),
         day["costUsd"].as_f64().unwrap_or_default()

@@ -123,8 +123,9 @@ impl Notifier {
         let now_ms = self.clock.now_ms();
         let (attempt, status, reason) = match sent {
             Ok(status) => (Attempt::Delivered, Some(status), String::new()),
-            Err(Failed { status, reason, is_final }) => {
-                let wait_ms = if is_final { None } else { self.wait_ms(message.attempts) };
+            Err(Failed { status, reason, is_final, retry_after_ms }) => {
+                let asked_ms = retry_after_ms.unwrap_or(0);
+                let wait_ms = if is_final { None } else { self.wait_ms(message.attempts, asked_ms) };
                 let attempt = wait_ms.map_or(Attempt::Dead, |ms| Attempt::Again(now_ms.saturating_add(ms)));
                 (attempt, status, reason)
             }
@@ -160,10 +161,11 @@ impl Notifier {
         }
     }
 
-    /// How long to wait after the attempt of this number; `None`: it was the last.
-    fn wait_ms(&self, attempts: u32) -> Option<i64> {
+    /// How long to wait after the attempt of this number, at least as long as the receiver asked for; `None`: it was the
+    /// last.
+    fn wait_ms(&self, attempts: u32, asked_ms: i64) -> Option<i64> {
         let index = usize::try_from(attempts.saturating_sub(1)).ok()?;
-        let wait_ms = BACKOFF_S.get(index)? * 1_000;
+        let wait_ms = asked_ms.max(BACKOFF_S.get(index)? * 1_000);
         // the last bytes of an id are random
         let [.., high, low] = *self.clock.request_id().as_bytes();
         let random = i64::from(u16::from_be_bytes([high, low]));

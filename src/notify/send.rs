@@ -1,7 +1,11 @@
-//! One attempt: one POST, no redirect, no proxy, nothing of the answer read but its status.
+//! One attempt: one POST, no redirect, no proxy, nothing of the answer read but its status and when its sender wants to be
+//! asked again.
 
 use std::time::Duration;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 
 use super::address::{PublicOnly, is_public, literal, refusal};
@@ -11,6 +15,8 @@ use crate::store::outbox::Message;
 
 /// Longest wait for a connection, within the webhook's own time-out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait that a receiver may ask for: the longest of our own, so that no receiver puts a message off for good.
+pub(super) const RETRY_AFTER_MAX_MS: i64 = 24 * 3_600_000;
 
 /// Why an attempt failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,11 +27,13 @@ pub(super) struct Failed {
     pub reason: String,
     /// The receiver wants no more (410), so it is not asked again.
     pub is_final: bool,
+    /// The receiver asks not to be called again for so long, in milliseconds (429 or 503 with `Retry-After`).
+    pub retry_after_ms: Option<i64>,
 }
 
 impl Failed {
     fn without_status(reason: String) -> Self {
-        Self { status: None, reason, is_final: false }
+        Self { status: None, reason, is_final: false, retry_after_ms: None }
     }
 }
 
@@ -80,6 +88,7 @@ impl Sender {
             status: Some(status.as_u16()),
             reason: format!("the receiver answered {status}"),
             is_final: status == StatusCode::GONE,
+            retry_after_ms: retry_after_ms(status, answer.headers(), now_ms),
         })
     }
 }
@@ -92,6 +101,31 @@ fn builder() -> reqwest::ClientBuilder {
         // each attempt connects anew, to addresses that were checked for it
         .pool_max_idle_per_host(0)
         .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The wait that a busy receiver asks for, at most [`RETRY_AFTER_MAX_MS`]; `None`: it asks for none that can be read.
+fn retry_after_ms(status: StatusCode, headers: &HeaderMap, now_ms: i64) -> Option<i64> {
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let wait_ms = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // digits that are no number are more than any number
+        text.parse::<i64>().unwrap_or(i64::MAX).saturating_mul(1_000)
+    } else {
+        http_date_ms(text)?.saturating_sub(now_ms)
+    };
+    Some(wait_ms.clamp(0, RETRY_AFTER_MAX_MS))
+}
+
+/// An HTTP date in milliseconds since 1970; the three forms of RFC 9110, section 5.6.7.
+fn http_date_ms(text: &str) -> Option<i64> {
+    let forms = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let date = forms.iter().find_map(|form| DateTime::strptime(form, text).ok())?;
+    Some(TimeZone::UTC.to_timestamp(date).ok()?.as_millisecond())
 }
 
 /// The error and what caused it, without the URL: its path may be a secret.

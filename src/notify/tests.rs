@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::address::is_public;
 use super::deliver::BACKOFF_S;
+use super::send::RETRY_AFTER_MAX_MS;
 use super::sign::{body, signature};
 use super::{Notifier, WebhookSecret, WebhookSettings};
 use crate::clock::Clock;
@@ -184,6 +185,40 @@ async fn a_failure_waits_longer_each_time_and_then_dies() {
     }
     let last = attempt(&webhook(&url), 10).await;
     assert_eq!((last.attempt, last.status), (Attempt::Dead, Some(503)));
+}
+
+/// The next attempt is never before the time that the receiver named, and never put off for good.
+#[tokio::test]
+async fn a_busy_receiver_says_when_to_come_again() {
+    let backoff_ms = BACKOFF_S[0] * 1_000;
+    let hour_ms = 3_600_000;
+    for (status, after, at_least_ms) in [
+        ("429 Busy", "3600", hour_ms),
+        ("503 Busy", " 3600 ", hour_ms),
+        ("503 Busy", "Tue, 24 Nov 2026 13:00:00 GMT", hour_ms),
+        ("429 Busy", "Tuesday, 24-Nov-26 13:00:00 GMT", hour_ms),
+        ("429 Busy", "Tue Nov 24 13:00:00 2026", hour_ms),
+        ("429 Busy", "9999999999999999999999", RETRY_AFTER_MAX_MS),
+        ("503 Busy", "Sun, 24 Nov 2199 12:00:00 GMT", RETRY_AFTER_MAX_MS),
+        // shorter than our own wait, past, unreadable, or of an answer that does not speak of being busy
+        ("429 Busy", "1", backoff_ms),
+        ("429 Busy", "0", backoff_ms),
+        ("503 Busy", "Tue, 24 Nov 2026 11:00:00 GMT", backoff_ms),
+        ("429 Busy", "soon", backoff_ms),
+        ("429 Busy", "-3600", backoff_ms),
+        ("429 Busy", "", backoff_ms),
+        ("500 Broken", "3600", backoff_ms),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\nretry-after: {after}\r\ncontent-length: 0\r\n\r\n");
+        let (url, _) = receiver(Some(answer.leak())).await;
+        let wait_ms = wait_ms(&attempt(&webhook(&url), 1).await);
+        assert!((at_least_ms..=at_least_ms / 5 * 6).contains(&wait_ms), "{status}, {after}: {wait_ms} ms");
+    }
+    // our own longer wait stays, and the last attempt stays the last
+    let asks = "HTTP/1.1 503 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    let (url, _) = receiver(Some(asks)).await;
+    assert!(wait_ms(&attempt(&webhook(&url), 9).await) >= BACKOFF_S[8] * 1_000);
+    assert_eq!(attempt(&webhook(&url), 10).await.attempt, Attempt::Dead);
 }
 
 #[tokio::test]

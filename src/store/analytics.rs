@@ -1,7 +1,10 @@
 //! What analytics reads: sums by day, model, plan, user and team, and how a range of days is cut so that a long one reads
 //! months. Plain values; it must not know SQL, nor who asks.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use super::calls::{Calls, Found, ModelCalls};
 
 /// A day of the calendar as the ledger writes it: `2026-11-24`. Sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,7 +124,7 @@ pub struct NamedSums {
 }
 
 /// One day on which something happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DayUsage {
     /// `2026-11-24`.
     pub day: String,
@@ -131,6 +134,8 @@ pub struct DayUsage {
     pub active_users: u64,
     /// Requests that were refused.
     pub refused: u64,
+    /// How its calls ended.
+    pub calls: Calls,
 }
 
 /// Signed-in users who sent a message, each counted once.
@@ -157,6 +162,10 @@ pub struct Analytics {
     pub by_plan: Vec<NamedSums>,
     /// Refusals by reason; most first, then by name.
     pub refused_by_reason: Vec<(String, u64)>,
+    /// Calls by outcome; most first, then by name.
+    pub by_outcome: Vec<(String, u64)>,
+    /// How the calls of each model ended, by name; also of models that were never charged a message.
+    pub calls_by_model: Vec<ModelCalls>,
     /// The users with most messages, at most [`TOP_MAX`].
     pub top_users: Vec<NamedSums>,
     /// The teams with most messages, at most [`TOP_MAX`].
@@ -167,6 +176,23 @@ pub struct Analytics {
     pub weeks: Vec<(String, u64)>,
     /// The same by month, as `2026-11`.
     pub months: Vec<(String, u64)>,
+}
+
+impl Analytics {
+    /// Puts in how calls ended, with the days on which nothing else happened.
+    pub(super) fn take_calls(&mut self, found: Found) {
+        self.calls_by_model = found.models();
+        let named = std::mem::take(&mut self.days).into_iter().map(|day| (day.day.clone(), day));
+        let mut days: BTreeMap<String, DayUsage> = named.collect();
+        for (day, calls) in found.days {
+            let new = |day: &String| DayUsage { day: day.clone(), ..DayUsage::default() };
+            days.entry(day).or_insert_with_key(new).calls = calls;
+        }
+        self.days = days.into_values().collect();
+        self.by_outcome = found.outcomes.into_iter().collect();
+        // stable: equal ones stay in the order of their names
+        self.by_outcome.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
+    }
 }
 
 /// A user who was ever charged a message.

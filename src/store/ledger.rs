@@ -148,6 +148,8 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     /// Only this kind of act.
     pub action: Option<String>,
+    /// Only what was done to this user, or this message of the outbox.
+    pub subject: Option<String>,
     /// At most so many rows.
     pub max: u32,
 }
@@ -156,7 +158,12 @@ impl AuditFilter {
     /// With its texts as they stand in a record, so that a look-up finds what was written.
     pub(super) fn as_written(&self) -> Self {
         let written = |text: &Option<String>| text.as_deref().map(clean);
-        Self { actor: written(&self.actor), action: written(&self.action), ..self.clone() }
+        Self {
+            actor: written(&self.actor),
+            action: written(&self.action),
+            subject: written(&self.subject),
+            ..self.clone()
+        }
     }
 }
 

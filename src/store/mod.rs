@@ -8,6 +8,7 @@
 
 pub mod analytics;
 pub mod audit;
+mod calls;
 pub mod counters;
 mod digest;
 pub mod entry;
@@ -28,6 +29,7 @@ pub mod sqlite;
 pub mod writer;
 
 pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, KnownUser, NamedSums, RefusalTotal, UsageSums};
+pub use calls::{Calls, Histogram, ModelCalls};
 pub use counters::{
     Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, MessageKey, Refused, Reserve,
     Reserved, Settled, Snapshot,

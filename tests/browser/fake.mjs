@@ -42,24 +42,28 @@ export function usage(limits, more = {}) {
 
 const HISTORY = [["2026-11", 45, 12], ["2026-10", 88, 20], ["2026-09", 61, 9], ["2026-07", 100, 14], ["2026-06", 23, 0]].map(([month, messages, premiumMessages]) => ({ month, messages, premiumMessages }));
 
-/** A year of days, the same at each run. */
-export function analytics(days, until = NOW.slice(0, 10)) {
+/** A year of days, the same at each run. On the day `quiet` no whole answer came. */
+export function analytics(days, until = NOW.slice(0, 10), quiet = "") {
   const rows = Array.from({ length: days }, (_, index) => {
     const date = new Date(Date.parse(until) - (days - 1 - index) * 86_400_000).toISOString().slice(0, 10);
     const wave = 1 + Math.sin(Date.parse(date) / 86_400_000) * 0.35;
     const messages = Math.round(420 * wave);
-    return { date, messages, premiumMessages: Math.round(messages * (0.18 + 0.08 * Math.cos(index))), activeUsers: Math.round(38 * wave), refused: index % 3 === 0 ? 7 : 2, inputTokens: messages * 820, outputTokens: messages * 310, costUsd: messages * 0.0041 };
+    const latency = { p50Ms: Math.round(1_150 + 210 * Math.cos(index)), p95Ms: Math.round(7_400 * wave), firstByteP50Ms: Math.round(340 + 60 * Math.sin(index)), firstByteP95Ms: Math.round(1_250 * wave) };
+    if (date === quiet) for (const name of Object.keys(latency)) latency[name] = null;
+    return { date, ...latency, calls: messages + 30, errors: index % 7 === 3 ? 19 : index % 3, messages, premiumMessages: Math.round(messages * (0.18 + 0.08 * Math.cos(index))), activeUsers: Math.round(38 * wave), refused: index % 3 === 0 ? 7 : 2, inputTokens: messages * 820, outputTokens: messages * 310, costUsd: messages * 0.0041 };
   });
   const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
-  const part = (model, share) => ({ model, messages: Math.round(sum("messages") * share), inputTokens: Math.round(sum("inputTokens") * share), outputTokens: Math.round(sum("outputTokens") * share), costUsd: sum("costUsd") * share });
+  const part = (model, share) => ({ model, messages: Math.round(sum("messages") * share), inputTokens: Math.round(sum("inputTokens") * share), outputTokens: Math.round(sum("outputTokens") * share), costUsd: sum("costUsd") * share, errors: Math.round(sum("errors") * share) });
   const active = (key, name) => [...new Set(rows.map((row) => name(row.date)))].map((period, index) => ({ [key]: period, activeUsers: 60 + (index * 17) % 37 }));
   const monday = (date) => new Date(Date.parse(date) - ((new Date(date).getUTCDay() + 6) % 7) * 86_400_000).toISOString().slice(0, 10);
   return {
     timezone: "UTC", weeks: active("week", monday), months: active("month", (date) => date.slice(0, 7)),
-    days: rows, totals: { messages: sum("messages"), premiumMessages: sum("premiumMessages"), activeUsers: 97, refused: sum("refused"), inputTokens: sum("inputTokens"), outputTokens: sum("outputTokens"), costUsd: sum("costUsd") },
+    days: rows, totals: { messages: sum("messages"), premiumMessages: sum("premiumMessages"), activeUsers: 97, refused: sum("refused"), inputTokens: sum("inputTokens"), outputTokens: sum("outputTokens"), costUsd: sum("costUsd"), calls: sum("calls"), errors: sum("errors"), p50Ms: 1_164, p95Ms: 7_916, firstByteP50Ms: 338, firstByteP95Ms: 1_322 },
     byModel: [part("gemini-2.0-flash", 0.55), part("gpt-4o-mini", 0.25), part("claude-sonnet-4", 0.2)],
     byPlan: [{ plan: "free", messages: 1200, inputTokens: 9e5, outputTokens: 3e5, costUsd: 4.2 }, { plan: "pro", messages: 1700, inputTokens: 1.4e6, outputTokens: 5e5, costUsd: 8.1 }],
     topUsers: [{ userId: "anna@example.com", messages: 412, premiumMessages: 120 }, { userId: "<img src=x onerror=alert(1)>", messages: 300, premiumMessages: 4 }, { userId: "=HYPERLINK(\"x\")", messages: 120, premiumMessages: 0 }],
+    refusedByReason: [{ reason: "refused_quota", refused: Math.round(sum("refused") * 0.7) }, { reason: "refused_model", refused: sum("refused") - Math.round(sum("refused") * 0.7) }],
+    byOutcome: [{ outcome: "ok", calls: sum("calls") - sum("errors") - 40 }, { outcome: "upstream_error", calls: sum("errors") - 3 }, { outcome: "cancelled", calls: 40 }, { outcome: "truncated", calls: 3 }],
     topTeams: [{ teamId: "research", messages: 700, premiumMessages: 90 }],
   };
 }
@@ -83,6 +87,8 @@ export class Fake {
   /** path → status: what this gateway does not have, or fails at. */
   broken = new Map();
   extra = new Map();
+  /** A day without a whole answer. */
+  quiet = "";
   #streams = new Set();
   #held = new Map();
 
@@ -107,6 +113,7 @@ export class Fake {
     this.requests.length = 0;
     this.users.clear();
     this.broken.clear();
+    this.quiet = "";
     this.audit.splice(0, this.audit.length - 1);
     this.release();
   }
@@ -188,15 +195,24 @@ export class Fake {
       case "GET /api/usage": return send(200, of.usage);
       case "GET /api/usage/history": return send(200, { userId: of.usage.userId, items: of.history, next: null });
       case "GET /api/usage/stream": return this.#stream(token, user, request, answer, fail);
-      case "GET /api/analytics": return send(200, analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined));
+      case "GET /api/analytics": return send(200, analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined, this.quiet));
       case "GET /api/explain": return send(200, explanation(of.usage, url.searchParams.get("model")));
       case "GET /api/users": return send(200, this.#users(url.searchParams));
-      case "GET /api/audit": return send(200, { items: this.audit.filter((row) => !url.searchParams.get("actor") || row.actor === url.searchParams.get("actor")), next: null });
+      case "GET /api/audit": return send(200, this.#audited(url.searchParams));
       case "DELETE /api/usage":
         this.audit.unshift({ at: NOW, actor: user.usage.userId, action: "usage.reset", subject: asked, reason: JSON.parse(body).reason });
         return send(200, { userId: asked, resetAt: NOW, usage: of.usage });
       default: return fail(404, "not_found", "There is no such page on this gateway.");
     }
+  }
+
+  /** As the gateway: newest first, 50 to a page, `next` is the last record's number. */
+  #audited(query) {
+    const PAGE = 50;
+    const is = (row, name) => (query.get(name) ?? row[name]) === row[name];
+    const all = this.audit.map((row, index) => ({ seq: this.audit.length - index, ...row }));
+    const found = all.filter((row) => is(row, "actor") && is(row, "action") && is(row, "subject") && row.seq < Number(query.get("cursor") ?? Infinity));
+    return { items: found.slice(0, PAGE), next: found.length > PAGE ? String(found[PAGE - 1].seq) : null };
   }
 
   #users(query) {

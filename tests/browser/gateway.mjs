@@ -2,7 +2,7 @@
 // plans (free: 100 messages, 20 premium a month) and an upstream that answers gpt-4o-mini in the OpenAI dialect.
 
 import { createHmac, randomUUID } from "node:crypto";
-import { axe, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
+import { axe, axeInBothThemes, check, equal, noSidewaysScroll, test, until } from "./harness.mjs";
 
 export const GATEWAY = new URL(process.env.TOLLGATE_URL).origin;
 /** Another gateway on the same stores. */
@@ -101,7 +101,8 @@ test("gateway: the pages carry a strict CSP; a refused token is said", async ({ 
 test("gateway: an administrator sees the user, resets with a reason, and finds it in the log", async ({ page }) => {
   const user = `browser-${randomUUID()}`;
   await send(token(user), 3);
-  await page.goto(`${GATEWAY}/admin#token=${token(`root-${randomUUID()}`, { role: "admin" })}`);
+  const admin = token(`root-${randomUUID()}`, { role: "admin" });
+  await page.goto(`${GATEWAY}/admin#token=${admin}`);
   await page.locator("nav").waitFor();
   await page.getByRole("link", { name: "Users" }).click();
   // the list shows it as soon as the ledger has the row
@@ -110,17 +111,36 @@ test("gateway: an administrator sees the user, resets with a reason, and finds i
     await page.getByLabel("User id").fill(user);
     return page.getByRole("link", { name: user, exact: true }).waitFor({ timeout: 1_000 }).then(() => true, () => false);
   }, "the user is found");
-  await axe(page, "gateway /admin#user, list");
+  await axeInBothThemes(page, "gateway /admin#user, list");
   await page.getByRole("link", { name: user, exact: true }).click();
   await until(async () => (await page.locator("usage-dashboard .value").count()) > 0 && (await shown(page)) === "3 of 100", "3 of 100");
   await page.getByRole("button", { name: "Reset usage…" }).click();
-  await page.getByLabel("Reason").fill("Browser test");
+  await page.getByLabel("Reason", { exact: true }).fill("Browser test");
   await page.getByRole("dialog").getByRole("button", { name: "Reset usage" }).click();
   await page.getByText("Usage was reset.").waitFor();
   await until(async () => (await page.locator("usage-dashboard .value").count()) > 0 && (await shown(page)) === "0 of 100", "0 of 100");
   await page.getByRole("cell", { name: "Browser test" }).first().waitFor();
-  await axe(page, "gateway /admin#user");
+  await axeInBothThemes(page, "gateway /admin#user");
   await page.getByRole("link", { name: "Overview" }).click();
   await page.getByRole("heading", { name: "Messages per day" }).waitFor();
-  await axe(page, "gateway /admin");
+  await axeInBothThemes(page, "gateway /admin");
+  const ms = (value) => (value === null ? "–" : `${value.toLocaleString("en-GB")} ms`);
+  const texts = {
+    "Errors per day": (day) => [day.errors.toLocaleString("en-GB")],
+    "Latency per day": (day) => [ms(day.p50Ms), ms(day.p95Ms)],
+    "Time to first byte per day": (day) => [ms(day.firstByteP50Ms), ms(day.firstByteP95Ms)],
+  };
+  // Rows of other cases may still be on their way to the ledger.
+  await until(async () => {
+    await page.getByRole("button", { name: "Refresh" }).click();
+    await page.getByText("Figures are up to date.").waitFor();
+    const { days } = await (await fetch(`${GATEWAY}/api/analytics?days=7`, { headers: { authorization: `Bearer ${admin}` } })).json();
+    check(days.at(-1).p50Ms !== null, "whole answers have a latency");
+    const seen = await page.evaluate((titles) => titles.map((title) => {
+      const card = [...document.querySelectorAll("section.card")].find((one) => one.querySelector("h2").textContent === title);
+      return [...card.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
+    }), Object.keys(texts));
+    const told = Object.values(texts).map((of) => days.map((day) => [day.date, ...of(day)]));
+    return JSON.stringify(seen) === JSON.stringify(told);
+  }, "errors and latency are the API's own figures");
 }, real);

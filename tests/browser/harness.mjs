@@ -88,6 +88,17 @@ export async function axe(page, what) {
   check(violations.length === 0, `axe on ${what}: ${text.join(" | ")}`);
 }
 
+/** The same in the dark theme and in the light one, as the reader's system asks for it; the page stays light. */
+export async function axeInBothThemes(page, what) {
+  const seen = [];
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    seen.push(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
+    await axe(page, `${what}, ${colorScheme}`);
+  }
+  check(seen[0] !== seen[1], `${what}: the themes differ`);
+}
+
 /** Nothing sticks out to the right at this width. */
 export async function noSidewaysScroll(page, what) {
   const [scroll, client] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);

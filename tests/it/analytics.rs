@@ -92,6 +92,46 @@ async fn analytics_show_what_was_sent_and_what_was_refused() {
 }
 
 #[tokio::test]
+async fn analytics_show_how_calls_ended_and_how_long_they_took() {
+    let rig = Rig::start().await;
+    let (alice, admin) = (rig.token("alice"), rig.admin_token());
+    for delay_ms in [0, 0, 400] {
+        let call = rig.chat(&alice, ORDINARY_MODEL).header("x-stub-delay-ms", delay_ms);
+        assert_eq!(call.send().await.status, StatusCode::OK);
+    }
+    let failed = rig.chat(&alice, PREMIUM_MODEL).header("x-stub-status", 500).send().await;
+    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let torn = rig.chat(&alice, ORDINARY_MODEL).stream().header("x-stub-cut-after", 2);
+    assert!(torn.try_send().await.is_err(), "a torn answer must not end cleanly");
+    rig.quiet().await;
+    let body = analytics(&rig, &admin).await;
+    let today = body["days"].as_array().unwrap().last().unwrap();
+    for figures in [today, &body["totals"]] {
+        let shown = [&figures["calls"], &figures["errors"], &figures["messages"]];
+        assert_eq!(shown, [&json!(5), &json!(2), &json!(4)]);
+        let ms = |name: &str| figures[name].as_u64().unwrap();
+        assert!(ms("p95Ms") >= 400 && ms("firstByteP95Ms") >= 400, "the slowest of three: {figures}");
+        assert!(ms("p50Ms") <= ms("p95Ms") && ms("firstByteP50Ms") <= ms("firstByteP95Ms"), "{figures}");
+    }
+    let quiet = &body["days"][0];
+    assert_eq!([&quiet["calls"], &quiet["errors"], &quiet["p95Ms"]], [&json!(0), &json!(0), &Value::Null]);
+    let outcomes = json!([
+        { "outcome": "ok", "calls": 3 },
+        { "outcome": "truncated", "calls": 1 },
+        { "outcome": "upstream_error", "calls": 1 },
+    ]);
+    assert_eq!(body["byOutcome"], outcomes);
+    let models = body["byModel"].as_array().unwrap().iter();
+    let models: Vec<_> = models
+        .map(|of| (of["model"].as_str().unwrap(), [&of["messages"], &of["calls"], &of["errors"]]))
+        .collect();
+    // a model that only fails is shown as well
+    let (ordinary, premium) = ([&json!(4), &json!(4), &json!(1)], [&json!(0), &json!(1), &json!(1)]);
+    assert_eq!(models, [(ORDINARY_MODEL, ordinary), (PREMIUM_MODEL, premium)]);
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn analytics_and_the_audit_log_are_for_administrators() {
     let rig = Rig::start().await;
     let (alice, admin) = (rig.token("alice"), rig.admin_token());
@@ -146,6 +186,18 @@ async fn the_audit_log_tells_who_reset_whom_and_why_page_by_page() {
     assert_eq!(seen, ["third", "second", "first"]);
     let (_, none) = get(&rig, "/api/audit?actor=nobody", &admin).await;
     assert_eq!(none, json!({ "items": [], "next": null }));
+    let reset_ben = format!("{}/api/usage?userId=ben", rig.gateway().url);
+    let reset =
+        rig.http.delete(reset_ben).bearer_auth(&admin).json(&json!({ "reason": "fourth" })).send().await;
+    assert_eq!(reset.unwrap().status(), StatusCode::OK);
+    for (subject, wanted) in [("alice", 3), ("ben", 1), ("al", 0)] {
+        let (_, page) = get(&rig, &format!("/api/audit?subject={subject}"), &admin).await;
+        let items = page["items"].as_array().unwrap();
+        assert!(items.iter().all(|item| item["subject"] == subject), "{page}");
+        assert_eq!(items.len(), wanted, "{page}");
+    }
+    let (_, older) = get(&rig, "/api/audit?subject=alice&limit=1&cursor=3", &admin).await;
+    assert_eq!((&older["items"][0]["reason"], &older["next"]), (&json!("second"), &json!("2")));
     let (_, future) = get(&rig, "/api/audit?since=2100-01-01T00:00:00Z", &admin).await;
     assert_eq!(future["items"], json!([]));
     rig.finish().await;
@@ -171,5 +223,10 @@ async fn the_command_prints_a_table_or_the_apis_json() {
     assert_eq!(total.split_whitespace().take(4).collect::<Vec<_>>(), ["total", "1", "1", "100"], "{table}");
     assert!(table.contains(&format!("by model: {PREMIUM_MODEL} 1\n")), "{table}");
     assert!(table.contains("active users: 1 on the last day"), "{table}");
+    assert!(table.contains("outcomes: ok 1\n"), "{table}");
+    let columns: Vec<_> = total.split_whitespace().collect();
+    let ms = |column: usize| columns[column].parse::<u64>().unwrap();
+    assert_eq!((columns[7], columns.len()), ("0", 13), "errors: {table}");
+    assert!(ms(8) <= ms(9), "{table}");
     rig.finish().await;
 }

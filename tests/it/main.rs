@@ -12,6 +12,7 @@
 mod harness;
 
 mod analytics;
+mod analytics_servers;
 mod apps;
 mod background;
 mod bodies;

@@ -1,6 +1,7 @@
 //! What every ledger must do, one list for all backends. A backend stamps it with [`ledger_suite!`] and gives each
 //! behaviour a ledger of its own; each ends with the conservation check.
 
+mod calls;
 mod concurrent;
 mod fold;
 mod hostile;
@@ -11,6 +12,7 @@ mod reads;
 mod resets;
 mod rollups;
 
+pub(crate) use calls::*;
 pub(crate) use concurrent::*;
 pub(crate) use fold::*;
 pub(crate) use hostile::*;
@@ -87,6 +89,7 @@ macro_rules! ledger_suite {
             resets_at_once_get_an_epoch_each,
             the_audit_log_takes_no_changes,
             the_audit_log_is_read_in_pages,
+            the_audit_log_of_one_subject_is_whole,
             // analytics
             random_histories_keep_the_roll_ups,
             analytics_count_what_was_charged,
@@ -94,6 +97,7 @@ macro_rules! ledger_suite {
             a_row_without_a_day_counts_on_its_utc_day,
             refusals_add_up_by_gateway,
             an_upgrade_rolls_up_what_stands,
+            calls_are_counted_by_outcome_and_timed,
             // outbox
             a_threshold_is_told_once,
             a_batch_that_jumps_tells_every_threshold_to_every_webhook,

@@ -112,6 +112,7 @@ pub(crate) async fn the_audit_log_is_read_in_pages(bench: &impl Bench) {
         since_ms,
         actor: actor.map(str::to_owned),
         action: action.map(str::to_owned),
+        subject: None,
         max: 9,
     };
     assert_eq!(page(by(Some("root"), None, None)).await, [5, 3, 1]);
@@ -121,4 +122,29 @@ pub(crate) async fn the_audit_log_is_read_in_pages(bench: &impl Bench) {
     let audit = Audit { actor: "ro\0ot", ..AUDIT };
     bench.ledger().reset(&ResetRequest { audit, ..request(&ada, "user|ada", NOW_MS) }).await.unwrap();
     assert_eq!(page(by(Some("ro\0ot"), None, None)).await, [6], "what was written is found");
+}
+
+/// All that was done to one subject, page by page, however much stands between.
+pub(crate) async fn the_audit_log_of_one_subject_is_whole(bench: &impl Bench) {
+    let ada = Domain::user("ada");
+    // longer than an index row of PostgreSQL, and with a sign that its text cannot hold
+    let long = "x".repeat(5_000);
+    let subjects = ["ada", "ben", "ada", "ad", &long, "ada", "a\0b", "adam", "ada"];
+    for (at, subject) in subjects.iter().enumerate() {
+        let audit = Audit { subject, actor: if at == 2 { "cli" } else { "root" }, ..AUDIT };
+        bench.ledger().reset(&ResetRequest { audit, ..request(&ada, "user|ada", NOW_MS) }).await.unwrap();
+    }
+    let page = async |subject: &str, before_seq, actor: Option<&str>| {
+        let (subject, actor) = (Some(subject.to_owned()), actor.map(str::to_owned));
+        let filter = AuditFilter { before_seq, actor, subject, max: 2, ..AuditFilter::default() };
+        let records = bench.ledger().audit(&filter).await.unwrap();
+        records.iter().map(|record| record.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(page("ada", None, None).await, [9, 6]);
+    assert_eq!(page("ada", Some(6), None).await, [3, 1]);
+    assert_eq!(page("ada", Some(1), None).await, [0_i64; 0]);
+    assert_eq!(page("ada", None, Some("cli")).await, [3]);
+    assert_eq!(page(&long, None, None).await, [5]);
+    assert_eq!(page("a\0b", None, None).await, [7]);
+    assert_eq!(page("nobody", None, None).await, [0_i64; 0]);
 }

@@ -9,6 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Handle;
 
 use super::Bench;
+use super::calls::{assert_calls_answered, assert_calls_rolled_up, at_every_bound};
 use super::material::{entry, uncharged};
 use crate::store::analytics::{ActiveUsers, Day, NamedSums, RefusalTotal, TOP_MAX, UsageSums};
 use crate::store::entry::{Entry, Outcome, Tokens};
@@ -61,6 +62,7 @@ pub(crate) async fn assert_rolled_up(bench: &impl Bench) {
         sorted(bench, "SELECT user_id, last_day FROM usage_users").await,
         sorted(bench, &folded).await
     );
+    assert_calls_rolled_up(bench).await;
 }
 
 async fn sorted(bench: &impl Bench, sql: &str) -> Vec<Vec<String>> {
@@ -88,8 +90,14 @@ struct History {
 fn request() -> impl Strategy<Value = Entry> {
     let names = (0..DAYS, 0..3_usize, 0..2_usize, prop::option::of(0..4_usize), prop::option::of(0..2_usize));
     let amount = || prop_oneof![Just(0), 1..1_000_u64, Just(1 << 40)];
-    (names, any::<bool>(), any::<bool>(), (amount(), amount(), amount())).prop_map(
-        |((at, model, plan, user, team), premium, charged, (input, output, cost_micro_usd))| Entry {
+    let outcome = prop_oneof![
+        3 => Just(Outcome::Ok),
+        3 => prop::sample::select(vec![Outcome::Cancelled, Outcome::Truncated, Outcome::Crashed]),
+        1 => prop::sample::select(vec![Outcome::UpstreamError, Outcome::ClientGone]),
+    ];
+    let times = (0..100_000_u64, prop::option::of(0..5_000_u64));
+    (names, any::<bool>(), outcome, times, (amount(), amount(), amount())).prop_map(
+        |((at, model, plan, user, team), premium, outcome, times, (input, output, cost_micro_usd))| Entry {
             month: day(at).month().to_owned(),
             day: day(at).as_str().to_owned(),
             model_dispatched: format!("model-{model}"),
@@ -97,7 +105,9 @@ fn request() -> impl Strategy<Value = Entry> {
             user: user.map(|user| format!("user-{user}")),
             team: team.map(|team| format!("team-{team}")),
             groups: if premium { vec!["premium".to_owned()] } else { vec![] },
-            outcome: if charged { Outcome::Ok } else { Outcome::ClientGone },
+            outcome,
+            duration_ms: times.0,
+            first_byte_ms: times.1,
             tokens: Tokens { input, output, cached: input / 2, ..Tokens::default() },
             cost_micro_usd,
             charges: vec![],
@@ -147,7 +157,8 @@ async fn assert_answers(bench: &impl Bench, from: &Day, to: &Day) {
     let days = bench
         .rows(&format!("SELECT day, {SUMS}, count(DISTINCT user_id) {range} GROUP BY day ORDER BY day"))
         .await;
-    let answered = found.days.iter().map(|day| {
+    let charged = found.days.iter().filter(|day| day.sums.messages > 0);
+    let answered = charged.map(|day| {
         let mut row = texts(&day.day, &day.sums);
         row.push(day.active_users.to_string());
         row
@@ -172,6 +183,7 @@ async fn assert_answers(bench: &impl Bench, from: &Day, to: &Day) {
     }
     let ActiveUsers { day, week, month, range } = found.active_users;
     assert_eq!([day, week, month, range], active[..]);
+    assert_calls_answered(bench, &found, from, to).await;
 }
 
 fn named(sums: &[NamedSums]) -> Vec<Vec<String>> {
@@ -276,15 +288,21 @@ pub(crate) async fn refusals_add_up_by_gateway(bench: &impl Bench) {
 pub(crate) async fn an_upgrade_rolls_up_what_stands(bench: &impl Bench) {
     let premium = Entry { team: Some("crew".to_owned()), groups: vec!["premium".to_owned()], ..entry("ada") };
     let batch = [entry("ada"), premium, Entry { user: None, ..entry("addr") }, uncharged("ben")];
+    bench.ledger().ingest(&at_every_bound()).await.unwrap();
     bench.ledger().ingest(&batch).await.unwrap();
     let older = "DROP TABLE usage_days; DROP TABLE usage_day_users; DROP TABLE usage_month_users;
         DROP TABLE usage_day_teams; DROP TABLE usage_day_actives; DROP TABLE usage_week_users;
         DROP TABLE usage_week_actives; DROP TABLE usage_month_actives; DROP TABLE usage_users; DROP TABLE usage_refusals;
-        DROP TABLE webhook_outbox; ALTER TABLE message_logs DROP COLUMN day; ALTER TABLE message_logs DROP COLUMN attempt;
+        DROP TABLE usage_day_outcomes; DROP TABLE usage_day_latencies; DROP TABLE webhook_outbox;
+        DROP INDEX audit_log_subject;
+        ALTER TABLE message_logs DROP COLUMN day;
+        ALTER TABLE message_logs DROP COLUMN attempt;
         ALTER TABLE message_logs DROP COLUMN message_hash; DELETE FROM refinery_schema_history WHERE version > 1;";
     bench.execute(older).await.unwrap();
     bench.ledger().migrate().await.unwrap();
     assert_rolled_up(bench).await;
-    assert_eq!(sorted(bench, "SELECT day, messages FROM usage_days").await, [["2026-11-15", "3"]]);
+    let messages = (at_every_bound().len() + 3).to_string();
+    let days = sorted(bench, "SELECT day, messages FROM usage_days").await;
+    assert_eq!(days, [["2026-11-15".to_owned(), messages]]);
     bench.ledger().ingest(&[entry("ada")]).await.unwrap();
 }

@@ -12,6 +12,7 @@ use crate::store::analytics::{
     WEEK_DAYS, prefix_end,
 };
 use crate::store::audit::AuditRecord;
+use crate::store::calls::Found;
 use crate::store::ledger::AuditFilter;
 use crate::store::rollup::{SUM_COLUMNS, Sums};
 use crate::store::row::count;
@@ -57,9 +58,10 @@ pub(super) async fn analytics(client: &mut Object, from: &Day, to: &Day) -> Resu
     };
     let weeks = actives(&snapshot, "week", from.week_start().as_str(), to.as_str()).await?;
     let months = actives(&snapshot, "month", from.month(), to.month()).await?;
+    let calls = calls(&snapshot, &range).await?;
     snapshot.commit().await?;
     let top_users = named(&users)?;
-    Ok(Analytics {
+    let mut found = Analytics {
         days,
         by_model,
         by_plan,
@@ -69,7 +71,10 @@ pub(super) async fn analytics(client: &mut Object, from: &Day, to: &Day) -> Resu
         active_users,
         weeks,
         months,
-    })
+        ..Analytics::default()
+    };
+    found.take_calls(calls);
+    Ok(found)
 }
 
 async fn rows(
@@ -130,6 +135,7 @@ fn day(row: &Row) -> Result<DayUsage, Failure> {
         sums: sums(row)?,
         active_users: number("active_users")?,
         refused: number("refused")?,
+        ..DayUsage::default()
     })
 }
 
@@ -165,6 +171,29 @@ async fn actives(
     found.iter().map(|row| Ok((row.try_get(0)?, count(row.try_get(1)?)?))).collect()
 }
 
+/// Calls by day and outcome, and by model and outcome.
+const OUTCOMES: &str = "SELECT day, model, outcome, sum(calls)::bigint FROM usage_day_outcomes
+    WHERE day BETWEEN $1 AND $2 GROUP BY GROUPING SETS ((day, outcome), (model, outcome))";
+/// The histograms.
+const LATENCIES: &str =
+    "SELECT day, measure, below_ms, calls FROM usage_day_latencies WHERE day BETWEEN $1 AND $2";
+
+/// How the calls of the days ended, and how long they took.
+async fn calls(snapshot: &Transaction<'_>, range: &[&(dyn ToSql + Sync)]) -> Result<Found, Failure> {
+    let mut found = Found::default();
+    for row in rows(snapshot, OUTCOMES, range).await? {
+        let (outcome, calls): (String, u64) = (row.try_get(2)?, count(row.try_get(3)?)?);
+        match row.try_get(0)? {
+            Some(day) => found.of_day(day, &outcome, calls),
+            None => found.of_model(row.try_get(1)?, outcome, calls),
+        }
+    }
+    for row in rows(snapshot, LATENCIES, range).await? {
+        found.took(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, count(row.try_get(3)?)?)?;
+    }
+    Ok(found)
+}
+
 /// Users whose id begins with `prefix`, after `after`, in the order of their ids.
 pub(super) async fn users(
     client: &Object,
@@ -185,13 +214,20 @@ pub(super) async fn users(
 
 /// A page of the audit log, newest first.
 pub(super) async fn audit(client: &Object, filter: &AuditFilter) -> Result<Vec<AuditRecord>, Failure> {
-    let statement = client
-        .prepare_cached(
-            "SELECT * FROM audit_log WHERE seq < coalesce($1, 9223372036854775807) AND at_ms >= coalesce($2, at_ms)
-                 AND actor = coalesce($3, actor) AND action = coalesce($4, action) ORDER BY seq DESC LIMIT $5",
-        )
-        .await?;
-    let AuditFilter { before_seq, since_ms, actor, action, max } = filter;
-    let rows = client.query(&statement, &[before_seq, since_ms, actor, action, &i64::from(*max)]).await?;
+    let AuditFilter { before_seq, since_ms, actor, action, subject, max } = filter;
+    let max = i64::from(*max);
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![before_seq, since_ms, actor, action, &max];
+    parameters.extend(subject.iter().map(|subject| subject as &(dyn ToSql + Sync)));
+    let statement = client.prepare_cached(&audit_page(subject.is_some())).await?;
+    let rows = client.query(&statement, &parameters).await?;
     rows.iter().map(read::audit_record).collect()
+}
+
+/// A statement of its own for one subject: only so the index is used.
+pub(super) fn audit_page(of_subject: bool) -> String {
+    let whom = if of_subject { "AND subject = $6" } else { "" };
+    format!(
+        "SELECT * FROM audit_log WHERE seq < coalesce($1, 9223372036854775807) AND at_ms >= coalesce($2, at_ms)
+             AND actor = coalesce($3, actor) AND action = coalesce($4, action) {whom} ORDER BY seq DESC LIMIT $5"
+    )
 }

@@ -5,14 +5,15 @@ use deadpool_postgres::Object;
 
 use super::error::Failure;
 use crate::store::analytics::RefusalTotal;
+use crate::store::calls::{BOUNDS_MS, DURATION, FIRST_BYTE, NO_BOUND_MS, TIMED};
 use crate::store::rollup::{BY_DAY, BY_DAY_TEAM, BY_DAY_USER, BY_MONTH_USER, Rollup, SUM_COLUMNS};
 use crate::store::row::number;
 
 /// What the part `inserted` of the statement must return for these parts.
 pub(super) const RETURNED: &str = "day, model_dispatched, plan, user_id, team_id, messages, premium, input_tokens, \
-                                   output_tokens, cached_tokens, cost_micro_usd";
+                                   output_tokens, cached_tokens, cost_micro_usd, outcome, duration_ms, first_byte_ms";
 
-/// The parts, which read the part `inserted`. What is no charged message adds nothing.
+/// The parts, which read the part `inserted`. What is no charged message adds nothing but how it ended.
 pub(super) fn parts() -> String {
     let by_day = upsert(BY_DAY, "day, model_dispatched, plan", "", "");
     let by_user = upsert(BY_DAY_USER, "day, user_id", "WHERE user_id IS NOT NULL", FRESH);
@@ -31,10 +32,31 @@ pub(super) fn parts() -> String {
             SELECT user_id, max(day) FROM charged WHERE user_id IS NOT NULL GROUP BY user_id ORDER BY user_id
             ON CONFLICT (user_id) DO UPDATE SET last_day = excluded.last_day WHERE stored.last_day < excluded.last_day
         ),
-        day_actives AS ({}), week_actives AS ({}), month_actives AS ({})",
+        day_actives AS ({}), week_actives AS ({}), month_actives AS ({}), {}",
         actives("day", "by_user"),
         actives("week", "by_week"),
         actives("month", "by_month"),
+        calls(),
+    )
+}
+
+/// How calls ended, of all rows, and how long the whole answers took.
+fn calls() -> String {
+    let (bounds, timed) = (BOUNDS_MS.map(|bound| bound.to_string()).join(","), TIMED.as_str());
+    let add = "DO UPDATE SET calls = stored.calls + excluded.calls";
+    format!(
+        "outcomes AS (
+            INSERT INTO usage_day_outcomes AS stored (day, model, outcome, calls)
+            SELECT day, model_dispatched, outcome, count(*) FROM inserted GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (day, model, outcome) {add}
+        ), latencies AS (
+            INSERT INTO usage_day_latencies AS stored (day, measure, below_ms, calls)
+            SELECT day, measure, (ARRAY[{bounds},{NO_BOUND_MS}]::bigint[])[width_bucket(ms, ARRAY[{bounds}]::bigint[]) + 1], count(*)
+            FROM inserted CROSS JOIN LATERAL
+                (VALUES ('{DURATION}', duration_ms), ('{FIRST_BYTE}', first_byte_ms)) AS timed (measure, ms)
+            WHERE outcome = '{timed}' AND ms IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (day, measure, below_ms) {add}
+        )"
     )
 }
 

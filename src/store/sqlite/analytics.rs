@@ -11,6 +11,7 @@ use crate::store::analytics::{
     WEEK_DAYS, prefix_end,
 };
 use crate::store::audit::AuditRecord;
+use crate::store::calls::Found;
 use crate::store::ledger::AuditFilter;
 use crate::store::rollup::Sums;
 use crate::store::row::count;
@@ -42,6 +43,7 @@ pub(super) fn analytics(db: &mut Connection, from: &Day, to: &Day) -> Result<Ana
     }
     refusals(&snapshot, from, to, &mut days, &mut found)?;
     found.days = days.into_values().collect();
+    found.take_calls(calls(&snapshot, from, to)?);
     let (users, active) = top_users(&snapshot, from, to)?;
     found.top_users = users;
     found.top_teams = top_teams(&snapshot, from, to)?;
@@ -57,8 +59,7 @@ pub(super) fn analytics(db: &mut Connection, from: &Day, to: &Day) -> Result<Ana
 }
 
 fn of_day(days: &mut BTreeMap<String, DayUsage>, day: String) -> &mut DayUsage {
-    let new =
-        |day: &String| DayUsage { day: day.clone(), sums: UsageSums::default(), active_users: 0, refused: 0 };
+    let new = |day: &String| DayUsage { day: day.clone(), ..DayUsage::default() };
     days.entry(day).or_insert_with_key(new)
 }
 
@@ -96,6 +97,29 @@ fn refusals(
     found.refused_by_reason = reasons.into_iter().collect();
     found.refused_by_reason.sort_by_key(|(_, refused)| std::cmp::Reverse(*refused));
     Ok(())
+}
+
+/// How the calls of the days ended, and how long they took.
+fn calls(snapshot: &Transaction<'_>, from: &Day, to: &Day) -> Result<Found, Refusal> {
+    let mut found = Found::default();
+    let mut query = snapshot.prepare_cached(
+        "SELECT day, model, outcome, calls FROM usage_day_outcomes WHERE day BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = query.query(params![from.as_str(), to.as_str()])?;
+    while let Some(row) = rows.next()? {
+        let (outcome, calls): (String, u64) = (row.get(2)?, count(row.get(3)?)?);
+        found.of_day(row.get(0)?, &outcome, calls);
+        found.of_model(row.get(1)?, outcome, calls);
+    }
+    let mut query = snapshot.prepare_cached(
+        "SELECT day, measure, below_ms, calls FROM usage_day_latencies WHERE day BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = query.query(params![from.as_str(), to.as_str()])?;
+    while let Some(row) = rows.next()? {
+        let measure: String = row.get(1)?;
+        found.took(row.get(0)?, &measure, row.get(2)?, count(row.get(3)?)?)?;
+    }
+    Ok(found)
 }
 
 /// The users with most messages, and how many users there are.
@@ -183,13 +207,15 @@ pub(super) fn users(db: &Connection, prefix: &str, after: &str, max: u32) -> Res
 
 /// A page of the audit log, newest first.
 pub(super) fn audit(db: &Connection, filter: &AuditFilter) -> Result<Vec<AuditRecord>, Refusal> {
-    let mut query = db.prepare_cached(
+    let AuditFilter { before_seq, since_ms, actor, action, subject, max } = filter;
+    // a statement of its own: only so the index on the subject is used
+    let whom = if subject.is_some() { "subject = ?6" } else { "?6 IS NULL" };
+    let mut query = db.prepare_cached(&format!(
         "SELECT * FROM audit_log WHERE (?1 IS NULL OR seq < ?1) AND (?2 IS NULL OR at_ms >= ?2)
-             AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR action = ?4) ORDER BY seq DESC LIMIT ?5",
-    )?;
-    let AuditFilter { before_seq, since_ms, actor, action, max } = filter;
+             AND (?3 IS NULL OR actor = ?3) AND (?4 IS NULL OR action = ?4) AND {whom} ORDER BY seq DESC LIMIT ?5"
+    ))?;
     let records = query
-        .query_map(params![before_seq, since_ms, actor, action, max], read::audit_record)?
+        .query_map(params![before_seq, since_ms, actor, action, max, subject], read::audit_record)?
         .collect::<Result<_, _>>()?;
     Ok(records)
 }

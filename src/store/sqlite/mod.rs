@@ -33,6 +33,8 @@ use crate::quota::Domain;
 
 /// How long a statement waits for another process's lock: a backup or `tollgate usage` beside a running gateway.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements that a connection keeps prepared: more than all that one batch runs, or each batch would prepare all anew.
+const STATEMENTS_MAX: usize = 64;
 
 /// The ledger in a SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -186,6 +188,7 @@ async fn on_thread<T: Send + 'static>(
 fn connections(path: &Path) -> Result<(Connection, Connection), Refusal> {
     let writer = Connection::open(path)?;
     writer.busy_timeout(BUSY_TIMEOUT)?;
+    writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(Refusal::Stays(format!("no write-ahead log in this place (mode `{mode}`)")));

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, params};
 
 use super::error::Refusal;
 use crate::store::analytics::{RefusalTotal, week_of};
+use crate::store::calls::{DURATION, FIRST_BYTE, TIMED, bound_ms};
 use crate::store::rollup::{BY_DAY, BY_DAY_TEAM, BY_DAY_USER, BY_MONTH_USER, Rollup, SUM_COLUMNS, Sums};
 use crate::store::row::{Row, number};
 
@@ -23,11 +24,16 @@ pub(super) struct Rollups {
     weeks: BTreeSet<[String; 2]>,
     /// User and newest day.
     last_days: BTreeMap<String, String>,
+    /// Calls by day, model and outcome: of all rows.
+    outcomes: BTreeMap<(String, String, &'static str), i64>,
+    /// Calls by day, measure and bound: of whole answers.
+    latencies: BTreeMap<(String, &'static str, i64), i64>,
 }
 
 impl Rollups {
-    /// Adds a row that went in. What is no charged message adds nothing.
+    /// Adds a row that went in. What is no charged message adds nothing but how it ended.
     pub fn add(&mut self, row: &Row<'_>) {
+        self.add_call(row);
         if row.messages == 0 {
             return;
         }
@@ -48,6 +54,19 @@ impl Rollups {
         }
     }
 
+    fn add_call(&mut self, row: &Row<'_>) {
+        let key = (row.day.to_string(), row.model_dispatched.to_string(), row.outcome);
+        *self.outcomes.entry(key).or_default() += 1;
+        if row.outcome != TIMED.as_str() {
+            return;
+        }
+        for (measure, ms) in [(DURATION, Some(row.duration_ms)), (FIRST_BYTE, row.first_byte_ms)] {
+            if let Some(ms) = ms {
+                *self.latencies.entry((row.day.to_string(), measure, bound_ms(ms))).or_default() += 1;
+            }
+        }
+    }
+
     /// Adds it all to the tables.
     pub fn write(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
         upsert(transaction, BY_DAY, &self.days)?;
@@ -57,7 +76,8 @@ impl Rollups {
         actives(transaction, "month", &fresh)?;
         actives(transaction, "week", &self.write_weeks(transaction)?)?;
         upsert(transaction, BY_DAY_TEAM, &self.teams)?;
-        self.write_users(transaction)
+        self.write_users(transaction)?;
+        self.write_calls(transaction)
     }
 
     /// Returns the keys that were new.
@@ -81,6 +101,24 @@ impl Rollups {
         )?;
         for (user, day) in &self.last_days {
             upsert.execute(params![user, day])?;
+        }
+        Ok(())
+    }
+
+    fn write_calls(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
+        let mut outcomes = transaction.prepare_cached(
+            "INSERT INTO usage_day_outcomes (day, model, outcome, calls) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (day, model, outcome) DO UPDATE SET calls = calls + excluded.calls",
+        )?;
+        for ((day, model, outcome), calls) in &self.outcomes {
+            outcomes.execute(params![day, model, outcome, calls])?;
+        }
+        let mut latencies = transaction.prepare_cached(
+            "INSERT INTO usage_day_latencies (day, measure, below_ms, calls) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (day, measure, below_ms) DO UPDATE SET calls = calls + excluded.calls",
+        )?;
+        for ((day, measure, below_ms), calls) in &self.latencies {
+            latencies.execute(params![day, measure, below_ms, calls])?;
         }
         Ok(())
     }

@@ -190,13 +190,26 @@ fn check_roll_ups(db: &Connection) {
         let fold = format!(
             "SELECT {keys}, {SUMS} FROM message_logs WHERE messages > 0 AND {named} IS NOT NULL GROUP BY {keys}"
         );
-        for (left, right) in
-            [(format!("SELECT * FROM {table}"), &fold), (fold.clone(), &format!("SELECT * FROM {table}"))]
-        {
-            let differences = format!("SELECT count(*) FROM ({left} EXCEPT {right})");
-            let count: i64 = db.query_row(&differences, [], |row| row.get(0)).unwrap();
-            assert_eq!(count, 0, "`{table}` is not the fold of `message_logs`");
-        }
+        check_same(db, table, &format!("SELECT * FROM {table}"), &fold);
+    }
+    let fold = "SELECT day, model_dispatched, outcome, count(*) FROM message_logs GROUP BY 1, 2, 3";
+    check_same(db, "usage_day_outcomes", "SELECT * FROM usage_day_outcomes", fold);
+    for (measure, column) in [("duration", "duration_ms"), ("first_byte", "first_byte_ms")] {
+        let of_day = format!(
+            "SELECT day, sum(calls) FROM usage_day_latencies WHERE measure = '{measure}' GROUP BY day"
+        );
+        let fold = format!(
+            "SELECT day, count(*) FROM message_logs WHERE outcome = 'ok' AND {column} IS NOT NULL GROUP BY day"
+        );
+        check_same(db, "usage_day_latencies", &of_day, &fold);
+    }
+}
+
+fn check_same(db: &Connection, table: &str, rolled: &str, fold: &str) {
+    for (left, right) in [(rolled, fold), (fold, rolled)] {
+        let differences = format!("SELECT count(*) FROM ({left} EXCEPT {right})");
+        let count: i64 = db.query_row(&differences, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "`{table}` is not the fold of `message_logs`");
     }
 }
 

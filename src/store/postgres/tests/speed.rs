@@ -49,6 +49,23 @@ async fn hot_statements_read_by_index() {
     }
 }
 
+/// One user's page of the audit log is found by index, however long the log is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_to_one_user_is_read_by_index() {
+    let server = server().await;
+    let fill = "INSERT INTO audit_log
+        SELECT at, at, 'root', 'usage.reset', 'user-' || at % 5000, '', '{}', ''::bytea, ''::bytea
+        FROM generate_series(1, 20000) AS at; ANALYZE audit_log";
+    server.execute(fill).await.unwrap();
+    let values = ["NULL::bigint", "NULL::bigint", "NULL::text", "NULL::text", "51", "'user-7'"];
+    let page = values
+        .iter()
+        .enumerate()
+        .fold(analytics::audit_page(true), |page, (at, value)| page.replace(&format!("${}", at + 1), value));
+    let plan = plan(&server, &page).await;
+    assert!(plan.contains("audit_log_subject"), "{plan}");
+}
+
 /// Writers lock totals in one order: the plan of the batch sorts before it inserts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_batch_is_sorted_before_it_is_written() {

@@ -20,6 +20,12 @@ const YEAR: &str = "
     INSERT INTO usage_days
     SELECT to_char(date '2025-11-25' + day, 'YYYY-MM-DD'), 'model-' || model, 'plan-' || plan, 450, 75, 1, 1, 1, 1
     FROM generate_series(0, 364) AS day, generate_series(1, 20) AS model, generate_series(1, 3) AS plan;
+    INSERT INTO usage_day_outcomes
+    SELECT to_char(date '2025-11-25' + day, 'YYYY-MM-DD'), 'model-' || model, outcome, 675
+    FROM generate_series(0, 364) AS day, generate_series(1, 20) AS model, unnest(ARRAY['ok', 'upstream_error']) AS outcome;
+    INSERT INTO usage_day_latencies
+    SELECT to_char(date '2025-11-25' + day, 'YYYY-MM-DD'), measure, 250 * bound, 540
+    FROM generate_series(0, 364) AS day, unnest(ARRAY['duration', 'first_byte']) AS measure, generate_series(1, 25) AS bound;
     ANALYZE;";
 
 fn year() -> (Day, Day) {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use tokio_postgres::SimpleQueryMessage;
+
 use super::super::{Folder, Port, eventually, signal};
 
 /// Who the server runs as: it refuses to run as root, which the tests do.
@@ -108,6 +110,22 @@ impl Postgres {
         client.batch_execute(sql).await.unwrap();
         drop(client);
         connection.await.unwrap().unwrap();
+    }
+
+    /// The rows of a query, each value as text; NULL is empty.
+    pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let messages = client.simple_query(sql).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+        let row = |message: &SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|at| row.get(at).unwrap_or_default().to_owned()).collect())
+            }
+            _ => None,
+        };
+        messages.iter().filter_map(row).collect()
     }
 
     /// The one number that a query gives.

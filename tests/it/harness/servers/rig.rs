@@ -35,17 +35,27 @@ impl ServerRig {
 
     /// What `setup` says; Redis with these arguments more.
     pub async fn with(setup: Setup, redis_arguments: &[&str]) -> Self {
-        Self::on(setup, Redis::start(redis_arguments).await, None).await
+        Self::on(setup, Redis::start(redis_arguments).await, None, Postgres::start().await).await
     }
 
     /// Gateways on a Redis Cluster. No proxy stands before it: its nodes name each other by their own addresses.
     pub async fn on_cluster(setup: Setup) -> Self {
         let cluster = Cluster::start().await;
-        Self::on(setup, Redis::start(&[]).await, Some(cluster)).await
+        Self::on(setup, Redis::start(&[]).await, Some(cluster), Postgres::start().await).await
     }
 
-    async fn on(setup: Setup, redis: Redis, cluster: Option<Cluster>) -> Self {
+    /// One gateway that reads analytics and history from a streaming replica of its ledger, and that replica.
+    pub async fn with_replica() -> (Self, Postgres) {
         let postgres = Postgres::start().await;
+        let replica = Postgres::replica_of(&postgres).await;
+        let url = replica.url();
+        let setup = Setup::default().change(move |file| {
+            file["storage"]["database_replica_url"] = value(url.as_str());
+        });
+        (Self::on(setup, Redis::start(&[]).await, None, postgres).await, replica)
+    }
+
+    async fn on(setup: Setup, redis: Redis, cluster: Option<Cluster>, postgres: Postgres) -> Self {
         let redis_proxy = ChaosProxy::before(redis.address()).await;
         let postgres_proxy = ChaosProxy::before(postgres.address()).await;
         let redis_url =

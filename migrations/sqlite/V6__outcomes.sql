@@ -1,0 +1,39 @@
+-- How calls ended, and how long the whole answers took: kept in the transaction that writes the rows, as the other roll-ups.
+-- All rows count here, charged or not.
+
+CREATE TABLE usage_day_outcomes (
+    day     TEXT    NOT NULL,
+    model   TEXT    NOT NULL,   -- the one that was sent upstream
+    outcome TEXT    NOT NULL,
+    calls   INTEGER NOT NULL,
+    PRIMARY KEY (day, model, outcome)
+) STRICT, WITHOUT ROWID;
+
+-- Histograms of the rows whose outcome is `ok`. The buckets' bounds are src/store/calls.rs's.
+CREATE TABLE usage_day_latencies (
+    day      TEXT    NOT NULL,
+    measure  TEXT    NOT NULL,   -- `duration` or `first_byte`
+    below_ms INTEGER NOT NULL,   -- 2^63 - 1: no bound
+    calls    INTEGER NOT NULL,
+    PRIMARY KEY (day, measure, below_ms)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO usage_day_outcomes
+SELECT day, model_dispatched, outcome, count(*) FROM message_logs GROUP BY day, model_dispatched, outcome;
+
+WITH bounds (below_ms) AS (SELECT value FROM json_each('[
+    1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 80, 100, 125, 160, 200, 250, 315, 400, 500, 630, 800, 1000, 1250,
+    1600, 2000, 2500, 3150, 4000, 5000, 6300, 8000, 10000, 12500, 16000, 20000, 25000, 31500, 40000, 50000, 63000, 80000,
+    100000, 125000, 160000, 200000, 250000, 315000, 400000, 500000, 630000, 800000, 1000000, 1250000, 1600000, 2000000,
+    2500000, 3150000, 4000000
+]')), timed (day, measure, ms) AS (
+    SELECT day, 'duration', duration_ms FROM message_logs WHERE outcome = 'ok'
+    UNION ALL
+    SELECT day, 'first_byte', first_byte_ms FROM message_logs WHERE outcome = 'ok' AND first_byte_ms IS NOT NULL
+)
+INSERT INTO usage_day_latencies
+SELECT day, measure, coalesce((SELECT min(below_ms) FROM bounds WHERE below_ms > ms), 9223372036854775807), count(*)
+FROM timed GROUP BY 1, 2, 3;
+
+-- What was done to one user; each entry ends in `seq`, so a page is read in its order.
+CREATE INDEX audit_log_subject ON audit_log (subject);
