@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{user, users};
+use super::{put_off, user, users};
 use crate::harness::{
     Dialect, Load, Pace, Seen, ServerRig, Setup, Weather, eventually, fault, number_from, within,
 };
@@ -231,12 +231,13 @@ async fn redis_out_of_memory_refuses_holds_by_policy_and_still_takes_settles() {
     assert_eq!(rig.redis.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
     load.more(60).await;
     let seen = load.stop().await;
-    assert_eq!((seen.server_errors(), seen.broken()), (0, 0), "{}", seen.examples());
+    assert_eq!(seen.broken(), 0, "{}", seen.examples());
+    let put_off = put_off(&rig, &seen);
     let books = rig.finish().await;
     let whole = books.check_whole(&seen);
     fault(
         "F28",
         "Redis out of memory (noeviction): the policy decides, settles pass",
-        format_args!("4 streams settled while full, {whole} answers, 0 errors"),
+        format_args!("4 streams settled while full, {whole} answers, {put_off} put off as Redis was late"),
     );
 }
