@@ -16,13 +16,13 @@ use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
 use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
+use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 
 use super::drain::Draining;
 pub use super::patience::Patience;
 use super::patience::{Alarm, Pace};
 use crate::gate::FirstByte;
-use pingora::protocols::l4::socket::SocketAddr;
 
 /// Why an upstream is given up.
 const SILENT: &str = "the upstream was silent for too long";

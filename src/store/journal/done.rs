@@ -12,6 +12,10 @@ use super::{Inner, Position};
 
 const NOTE: &str = "done";
 
+/// A segment is done only so long after the ledger has taken the last of it: until then its requests are still announced to
+/// gateways whose snapshot of the ledger may be older, and after a crash their domains must be loaded anew instead.
+pub(super) const ANNOUNCED_MS: i64 = 60_000;
+
 /// The note.
 #[derive(Default, Deserialize, Serialize)]
 struct Note {
@@ -79,25 +83,28 @@ pub(super) fn load(dir: &Dir, sequences: &[u64]) -> Vec<Done> {
 
 impl State {
     /// Nothing of this segment, nor of any before it, is needed but for a replay.
-    fn is_done(&self, sequence: u64, segment: &Segment) -> bool {
+    fn is_done(&self, sequence: u64, segment: &Segment, now_ms: i64) -> bool {
         let closed = sequence != self.active
             && !self.unsealed.contains(&sequence)
             && !self.to_rescue.contains(&sequence)
             && !segment.poisoned
             && !segment.damaged;
         let settled = sequence < self.settled.segment || self.settled >= self.last_end;
+        let announced = now_ms.saturating_sub(segment.quiet_since_ms) <= ANNOUNCED_MS;
         // of a parked END only the BEGIN stands on the disk
-        closed && settled && segment.open == 0 && segment.acked == segment.ends && self.parked.is_empty()
+        let ended = segment.open == 0 && segment.acked == segment.ends && self.parked.is_empty();
+        closed && settled && ended && !announced
     }
 }
 
 impl Inner {
     /// Writes the note anew when another segment is done.
     pub(super) fn note_done(&self) {
+        let now_ms = self.clock.now_ms();
         let mut state = self.lock();
         let before = state.done_up_to;
         while let Some((&sequence, segment)) = state.segments.range(state.done_up_to + 1..).next()
-            && state.is_done(sequence, segment)
+            && state.is_done(sequence, segment, now_ms)
         {
             state.done_up_to = sequence;
         }

@@ -1,6 +1,6 @@
 //! The journal's own thread: makes ENDs durable in groups, allocates the next segment ahead, seals full segments, writes
-//! the live records of a poisoned segment again and the ENDs that no segment took, deletes what is done with. It must not be needed for a record to survive
-//! the death of the process: that is the page cache's part.
+//! the live records of a poisoned segment again and the ENDs that no segment took, deletes what is done with. It must not
+//! be needed for a record to survive the death of the process: that is the page cache's part.
 
 use std::fs::File;
 use std::io;

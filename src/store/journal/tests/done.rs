@@ -3,19 +3,32 @@
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use super::super::done::ANNOUNCED_MS;
 use super::*;
 
 /// Requests that fill several segments.
 const MANY: usize = 200;
 
+fn start(dir: &TempDir) -> (Journal, Clock) {
+    let clock = Clock::manual("2026-11-24T12:00:00Z".parse().unwrap());
+    let (journal, _) = Journal::open(&dir.journal(), SMALL, clock.clone()).unwrap();
+    (journal, clock)
+}
+
+/// The ledger takes all, and it is announced no more.
+fn acknowledge(journal: &Journal, clock: &Clock) {
+    journal.ack(journal.last_end()).unwrap();
+    clock.advance(Duration::from_millis(ANNOUNCED_MS.unsigned_abs() + 1));
+}
+
 /// A journal of several segments whose ENDs the ledger has.
-fn acknowledged(dir: &TempDir) -> Journal {
-    let (journal, _) = open(dir);
+fn acknowledged(dir: &TempDir) -> (Journal, Clock) {
+    let (journal, clock) = start(dir);
     for _ in 0..MANY {
         one_request(&journal);
     }
-    journal.ack(journal.last_end()).unwrap();
-    journal
+    acknowledge(&journal, &clock);
+    (journal, clock)
 }
 
 fn note(dir: &TempDir) -> Option<String> {
@@ -44,7 +57,7 @@ fn damage(dir: &TempDir) {
 #[test]
 fn what_is_done_is_not_read_again() {
     let dir = TempDir::new();
-    let journal = acknowledged(&dir);
+    let (journal, _clock) = acknowledged(&dir);
     journal.settled(journal.last_end());
     noted(&dir, &journal);
     let (ends, bytes) = (journal.last_end(), journal.bytes());
@@ -64,7 +77,7 @@ fn what_is_done_is_not_read_again() {
 #[test]
 fn what_is_done_is_there_for_a_replay() {
     let dir = TempDir::new();
-    let journal = acknowledged(&dir);
+    let (journal, _clock) = acknowledged(&dir);
     journal.settled(journal.last_end());
     noted(&dir, &journal);
     let crashed = dir.crash();
@@ -85,7 +98,7 @@ fn what_is_done_is_there_for_a_replay() {
 #[test]
 fn what_is_not_settled_is_told_after_a_crash() {
     let dir = TempDir::new();
-    let journal = acknowledged(&dir);
+    let (journal, _clock) = acknowledged(&dir);
     std::thread::sleep(Duration::from_millis(600));
     assert_eq!(note(&dir), None, "in the ledger, and perhaps not in the counters");
     let (_journal, recovery) = open(&dir.crash());
@@ -102,20 +115,20 @@ fn what_is_not_settled_is_told_after_a_crash() {
 #[test]
 fn an_open_request_keeps_its_segment_and_all_after_it() {
     let dir = TempDir::new();
-    let (journal, _) = open(&dir);
+    let (journal, clock) = start(&dir);
     let waiting = begun();
     journal.begin(&waiting).unwrap();
     for _ in 0..MANY {
         one_request(&journal);
     }
-    journal.ack(journal.last_end()).unwrap();
+    acknowledge(&journal, &clock);
     journal.settled(journal.last_end());
     std::thread::sleep(Duration::from_millis(600));
     let (_journal, recovery) = open(&dir.crash());
     assert_eq!(recovery.open.len(), 1);
     assert_eq!(recovery.open[0].entry, waiting);
     journal.end(&ended(&waiting)).unwrap();
-    journal.ack(journal.last_end()).unwrap();
+    acknowledge(&journal, &clock);
     journal.settled(journal.last_end());
     noted(&dir, &journal);
 }
@@ -123,7 +136,7 @@ fn an_open_request_keeps_its_segment_and_all_after_it() {
 #[test]
 fn a_segment_of_another_size_or_a_note_of_nonsense_is_read_as_ever() {
     let dir = TempDir::new();
-    let journal = acknowledged(&dir);
+    let (journal, _clock) = acknowledged(&dir);
     journal.settled(journal.last_end());
     noted(&dir, &journal);
     for spoil in [
@@ -141,4 +154,20 @@ fn a_segment_of_another_size_or_a_note_of_nonsense_is_read_as_ever() {
         assert_eq!(recovery.quarantined, 1);
         assert_eq!(journal.last_end(), journal.acked_position());
     }
+}
+
+#[test]
+fn what_is_still_announced_is_told_after_a_crash() {
+    let dir = TempDir::new();
+    let (journal, clock) = start(&dir);
+    for _ in 0..MANY {
+        one_request(&journal);
+    }
+    journal.ack(journal.last_end()).unwrap();
+    journal.settled(journal.last_end());
+    clock.advance(Duration::from_millis(ANNOUNCED_MS.unsigned_abs()));
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(note(&dir), None);
+    clock.advance(Duration::from_millis(1));
+    noted(&dir, &journal);
 }
