@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::operate::administrator;
 use super::query::Query;
 use super::usage::moment;
-use crate::store::ledger::Audit;
+use crate::store::audit::Audit;
 use crate::store::outbox::Message;
 
 /// Messages when the query names no number, and the most that may be asked for.

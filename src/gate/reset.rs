@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::{Denied, Gate, Who};
 use crate::quota::{Domain, Scope, Subject, encode_id};
 use crate::store::StoreError;
-use crate::store::ledger::{Audit, ResetRequest};
+use crate::store::audit::Audit;
+use crate::store::ledger::ResetRequest;
 
 /// How many of the teams that a user has belonged to are reset with the user.
 const DOMAINS_MAX: u32 = 16;

@@ -15,7 +15,7 @@ use super::sign::{body, signature};
 use super::{Notifier, WebhookSecret, WebhookSettings};
 use crate::clock::Clock;
 use crate::store::StoreError;
-use crate::store::ledger::Audit;
+use crate::store::audit::Audit;
 use crate::store::outbox::{Attempt, Claim, Message, Outbox, OutboxCounts, Tried};
 use crate::telemetry::Metrics;
 

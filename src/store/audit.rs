@@ -3,12 +3,55 @@
 
 use sha2::{Digest, Sha256};
 
-use super::ledger::Audit;
-
 /// The hash before the first record.
 pub(super) const GENESIS: [u8; 32] = [0; 32];
 /// Longest text of a record in bytes; longer ones are cut, so that a row stays a row.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Who did what, when, why. Insert-only.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit<'a> {
+    /// The administrator's user id, or `cli`.
+    pub actor: &'a str,
+    /// Such as `usage.reset`.
+    pub action: &'a str,
+    /// Whom it was done to.
+    pub subject: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Details as a JSON text.
+    pub detail: &'a str,
+}
+
+/// Which rows of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only before this record: the last one of the page before. `None`: from the newest on.
+    pub before_seq: Option<i64>,
+    /// Not older than this, milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Only what this administrator did.
+    pub actor: Option<String>,
+    /// Only this kind of act.
+    pub action: Option<String>,
+    /// Only what was done to this user, or this message of the outbox.
+    pub subject: Option<String>,
+    /// At most so many rows.
+    pub max: u32,
+}
+
+impl AuditFilter {
+    /// With its texts as they stand in a record, so that a look-up finds what was written.
+    pub(super) fn as_written(&self) -> Self {
+        let written = |text: &Option<String>| text.as_deref().map(clean);
+        Self {
+            actor: written(&self.actor),
+            action: written(&self.action),
+            subject: written(&self.subject),
+            ..self.clone()
+        }
+    }
+}
 
 /// One row of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +122,7 @@ pub fn first_broken(before: Option<&AuditRecord>, records: &[AuditRecord]) -> Op
 }
 
 /// A text as it stands in a record: PostgreSQL's text cannot hold NUL.
-pub(super) fn clean(text: &str) -> String {
+fn clean(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_BYTES_MAX)].replace('\0', "\u{FFFD}")
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::digest::key_of;
-use super::ledger::{BucketTotal, OwnerEpoch};
+use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use crate::quota::{Charge, Domain, Hold, Standing};
 
 /// How long a settled request id is remembered: far longer than any repeat of a settle (60 s) or an announcement.
@@ -190,17 +190,6 @@ pub struct Snapshot {
     pub epochs: Vec<u32>,
     /// When each owner's epoch was opened, milliseconds since 1970; 0: never reset.
     pub reset_at_ms: Vec<i64>,
-}
-
-/// What the ledger knows of a domain: one consistent read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DomainTotals {
-    /// `used` of each bucket whose period has not ended.
-    pub buckets: Vec<BucketTotal>,
-    /// Owners that were ever reset.
-    pub epochs: Vec<OwnerEpoch>,
-    /// Ids of the requests ingested in the last [`TOMBSTONE_MS`].
-    pub recent: Vec<Uuid>,
 }
 
 /// A request that a gateway knows of and the ledger may not.

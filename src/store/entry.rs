@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::outbox::Alerts;
 use crate::quota::{Bucket, Charge, Scope};
 
 /// How a request ended (the outcome table of `ARCHITECTURE.md`).
@@ -112,6 +111,29 @@ pub struct Entry {
     /// Whom to tell of thresholds; absent when no limit of the request has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<Alerts>,
+}
+
+/// What webhooks are to be told when a total of this request's buckets reaches a threshold. As the configuration was when
+/// the request was admitted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alerts {
+    /// Names of the webhooks.
+    pub webhooks: Vec<String>,
+    /// The limits that have thresholds.
+    pub limits: Vec<LimitAlert>,
+}
+
+/// The thresholds of one limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitAlert {
+    /// The limit's name: of one of the entry's charges.
+    pub limit: String,
+    /// What it counts.
+    pub meter: String,
+    /// The limit; over 0.
+    pub max: u64,
+    /// Thresholds in thousandths of the limit: 1 to 1,000.
+    pub permille: Vec<u16>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]

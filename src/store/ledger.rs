@@ -4,11 +4,12 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::analytics::{Analytics, Day, KnownUser, RefusalTotal};
-use super::audit::{AuditRecord, clean};
-use super::counters::DomainTotals;
+use super::analytics::{Analytics, KnownUser, RefusalTotal};
+use super::audit::{Audit, AuditFilter, AuditRecord};
+use super::day::Day;
 use super::entry::Entry;
-use crate::quota::{Bucket, Domain};
+use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
+use crate::quota::Domain;
 
 /// The ledger.
 #[async_trait]
@@ -83,32 +84,6 @@ pub struct Ingested {
     pub incarnation: u64,
 }
 
-/// The total of one bucket.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BucketTotal {
-    /// Which bucket.
-    pub bucket: Bucket,
-    /// In which epoch of its owner.
-    pub epoch: u32,
-    /// First instant of the period, milliseconds since 1970.
-    pub period_start_ms: i64,
-    /// End of the period, milliseconds since 1970.
-    pub period_end_ms: i64,
-    /// The sum of the charges.
-    pub used: u64,
-}
-
-/// The current epoch of an owner in a domain.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OwnerEpoch {
-    /// `scope|owner`, as [`Bucket::owner_key`] gives it.
-    pub owner_key: String,
-    /// 0 until the first reset.
-    pub epoch: u32,
-    /// When it was opened, milliseconds since 1970.
-    pub reset_at_ms: i64,
-}
-
 /// A reset by an administrator.
 #[derive(Clone, Copy, Debug)]
 pub struct ResetRequest<'a> {
@@ -120,51 +95,6 @@ pub struct ResetRequest<'a> {
     pub now_ms: i64,
     /// The audit row.
     pub audit: Audit<'a>,
-}
-
-/// Who did what, when, why. Insert-only.
-#[derive(Clone, Copy, Debug)]
-pub struct Audit<'a> {
-    /// The administrator's user id, or `cli`.
-    pub actor: &'a str,
-    /// Such as `usage.reset`.
-    pub action: &'a str,
-    /// Whom it was done to.
-    pub subject: &'a str,
-    /// Why.
-    pub reason: &'a str,
-    /// Details as a JSON text.
-    pub detail: &'a str,
-}
-
-/// Which rows of the audit log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditFilter {
-    /// Only before this record: the last one of the page before. `None`: from the newest on.
-    pub before_seq: Option<i64>,
-    /// Not older than this, milliseconds since 1970.
-    pub since_ms: Option<i64>,
-    /// Only what this administrator did.
-    pub actor: Option<String>,
-    /// Only this kind of act.
-    pub action: Option<String>,
-    /// Only what was done to this user, or this message of the outbox.
-    pub subject: Option<String>,
-    /// At most so many rows.
-    pub max: u32,
-}
-
-impl AuditFilter {
-    /// With its texts as they stand in a record, so that a look-up finds what was written.
-    pub(super) fn as_written(&self) -> Self {
-        let written = |text: &Option<String>| text.as_deref().map(clean);
-        Self {
-            actor: written(&self.actor),
-            action: written(&self.action),
-            subject: written(&self.subject),
-            ..self.clone()
-        }
-    }
 }
 
 /// One month of one user, over all domains and epochs.

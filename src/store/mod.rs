@@ -10,6 +10,7 @@ pub mod analytics;
 pub mod audit;
 mod calls;
 pub mod counters;
+mod day;
 mod digest;
 pub mod entry;
 pub mod journal;
@@ -26,21 +27,21 @@ pub mod replica;
 mod rollup;
 mod row;
 pub mod sqlite;
+mod totals;
 pub mod writer;
 
-pub use analytics::{ActiveUsers, Analytics, Day, DayUsage, KnownUser, NamedSums, RefusalTotal, UsageSums};
+pub use analytics::{ActiveUsers, Analytics, DayUsage, KnownUser, NamedSums, RefusalTotal, UsageSums};
+pub use audit::{Audit, AuditFilter};
 pub use calls::{Calls, Histogram, ModelCalls};
 pub use counters::{
-    Admission, Announcement, Counters, CountersEvent, DomainDump, DomainTotals, MessageKey, Refused, Reserve,
-    Reserved, Settled, Snapshot,
+    Admission, Announcement, Counters, CountersEvent, DomainDump, MessageKey, Refused, Reserve, Reserved,
+    Settled, Snapshot,
 };
-pub use entry::{Entry, Outcome};
-pub use ledger::{
-    Audit, AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest,
-    Seen,
-};
-
-pub use outbox::{Alerts, LimitAlert, Outbox};
+pub use day::Day;
+pub use entry::{Alerts, Entry, LimitAlert, Outcome};
+pub use ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen};
+pub use outbox::Outbox;
+pub use totals::{BucketTotal, DomainTotals, OwnerEpoch};
 
 use thiserror::Error;
 

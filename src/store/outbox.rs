@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use super::StoreError;
+use super::audit::Audit;
 use super::digest::key_of;
-use super::entry::Entry;
-use super::ledger::Audit;
+use super::entry::{Entry, LimitAlert};
 use super::row::{Row, number};
 use crate::quota::{Charge, Domain, Scope};
 
@@ -19,29 +19,6 @@ pub const THRESHOLD_REACHED: &str = "limit.threshold_reached";
 
 /// How long a message is kept after its period: it is what makes "once per period" hold, and operators look at dead ones.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
-
-/// What webhooks are to be told when a total of this request's buckets reaches a threshold. As the configuration was when
-/// the request was admitted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alerts {
-    /// Names of the webhooks.
-    pub webhooks: Vec<String>,
-    /// The limits that have thresholds.
-    pub limits: Vec<LimitAlert>,
-}
-
-/// The thresholds of one limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitAlert {
-    /// The limit's name: of one of the entry's charges.
-    pub limit: String,
-    /// What it counts.
-    pub meter: String,
-    /// The limit; over 0.
-    pub max: u64,
-    /// Thresholds in thousandths of the limit: 1 to 1,000.
-    pub permille: Vec<u16>,
-}
 
 /// A message that is noted if the total of its bucket is at or above `reached_at`, and it is not noted already.
 #[derive(Clone, Debug, Serialize)]

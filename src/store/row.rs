@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::analytics::is_day;
+use super::day::is_day;
 use super::entry::{Entry, charges};
-use super::ledger::BucketTotal;
+use super::totals::BucketTotal;
 use crate::quota::{Bucket, Charge, Domain, Scope};
 
 /// Longest domain, owner, user or team in bytes: an id of 256 bytes, percent-encoded, with its kind. Two of them, a

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::Bench;
 use super::material::{entry, uncharged};
-use crate::store::analytics::{Analytics, Day};
+use crate::store::analytics::Analytics;
 use crate::store::calls::{BOUNDS_MS, Calls, NO_BOUND_MS, bound_ms};
+use crate::store::day::Day;
 use crate::store::entry::{Entry, Outcome};
 use crate::store::ledger::Ledger;
 

@@ -12,7 +12,8 @@ use super::Bench;
 use super::material::{NOVEMBER, NOW_MS, entry};
 use crate::quota::{Bucket, Charge, Domain, Scope};
 use crate::store::entry::{Entry, Outcome};
-use crate::store::ledger::{BucketTotal, Ledger};
+use crate::store::ledger::Ledger;
+use crate::store::totals::BucketTotal;
 
 const MONTHS: [&str; 3] = ["2026-11", "2026-12", "2027-01"];
 const LIMITS: [&str; 2] = ["messages", "premium"];

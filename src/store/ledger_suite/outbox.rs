@@ -3,11 +3,10 @@
 use super::Bench;
 use super::material::{NOVEMBER, NOW_MS, charge, entry};
 use crate::quota::{Bucket, Charge, Domain, Scope};
-use crate::store::entry::Entry;
-use crate::store::ledger::{Audit, AuditFilter, Ledger, ResetRequest};
-use crate::store::outbox::{
-    Alerts, Attempt, Claim, LimitAlert, Message, Outbox, OutboxCounts, THRESHOLD_REACHED, Tried,
-};
+use crate::store::audit::{Audit, AuditFilter};
+use crate::store::entry::{Alerts, Entry, LimitAlert};
+use crate::store::ledger::{Ledger, ResetRequest};
+use crate::store::outbox::{Attempt, Claim, Message, Outbox, OutboxCounts, THRESHOLD_REACHED, Tried};
 
 /// A message of `user` under a limit of ten, told at 80 % and at 100 %.
 fn watched(user: &str) -> Entry {

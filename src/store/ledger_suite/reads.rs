@@ -3,9 +3,9 @@
 use super::Bench;
 use super::material::{NOVEMBER, NOW_MS, charge, entry, uncharged};
 use crate::quota::{Bucket, Charge, Domain, Scope};
-use crate::store::counters::DomainTotals;
 use crate::store::entry::{Entry, Outcome, Tokens};
-use crate::store::ledger::{BucketTotal, Ledger, LedgerTotals, MonthUsage, Seen};
+use crate::store::ledger::{Ledger, LedgerTotals, MonthUsage, Seen};
+use crate::store::totals::{BucketTotal, DomainTotals};
 
 pub(crate) async fn a_load_shows_running_periods_of_one_domain(bench: &impl Bench) {
     let ended = Charge { period_end_ms: NOW_MS, ..charge("ada", 40) };

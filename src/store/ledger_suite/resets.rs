@@ -3,8 +3,9 @@
 use super::Bench;
 use super::material::{NOW_MS, entry};
 use crate::quota::Domain;
-use crate::store::audit::first_broken;
-use crate::store::ledger::{Audit, AuditFilter, Ledger, OwnerEpoch, ResetRequest};
+use crate::store::audit::{Audit, AuditFilter, first_broken};
+use crate::store::ledger::{Ledger, ResetRequest};
+use crate::store::totals::OwnerEpoch;
 
 const AUDIT: Audit<'_> = Audit {
     actor: "root",

@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use super::Bench;
 use super::calls::{assert_calls_answered, assert_calls_rolled_up, at_every_bound};
 use super::material::{entry, uncharged};
-use crate::store::analytics::{ActiveUsers, Day, NamedSums, RefusalTotal, TOP_MAX, UsageSums};
+use crate::store::analytics::{ActiveUsers, NamedSums, RefusalTotal, TOP_MAX, UsageSums};
+use crate::store::day::Day;
 use crate::store::entry::{Entry, Outcome, Tokens};
 use crate::store::ledger::Ledger;
 

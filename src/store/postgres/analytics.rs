@@ -8,12 +8,12 @@ use tokio_postgres::types::ToSql;
 use super::error::Failure;
 use super::read;
 use crate::store::analytics::{
-    ActiveUsers, Analytics, Day, DayUsage, KnownUser, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums,
+    ActiveUsers, Analytics, DayUsage, KnownUser, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums,
     WEEK_DAYS, prefix_end,
 };
-use crate::store::audit::AuditRecord;
+use crate::store::audit::{AuditFilter, AuditRecord};
 use crate::store::calls::Found;
-use crate::store::ledger::AuditFilter;
+use crate::store::day::Day;
 use crate::store::rollup::{SUM_COLUMNS, Sums};
 use crate::store::row::count;
 

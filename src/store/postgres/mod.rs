@@ -32,14 +32,13 @@ use self::ingest::Timeline;
 use self::partitions::Partitions;
 use self::pool::{Connections, Limit};
 use super::StoreError;
-use super::analytics::{Analytics, Day, KnownUser, RefusalTotal};
-use super::audit::AuditRecord;
-use super::counters::DomainTotals;
+use super::analytics::{Analytics, KnownUser, RefusalTotal};
+use super::audit::{AuditFilter, AuditRecord};
+use super::day::Day;
 use super::entry::Entry;
-use super::ledger::{
-    AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
-};
+use super::ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen};
 use super::row;
+use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use crate::quota::Domain;
 
 /// The ledger in a PostgreSQL database. Cheap to clone; all clones share one pool.

@@ -8,8 +8,8 @@ use super::error::Failure;
 use super::pool::Limit;
 use super::reset::{AUDIT_LOCK, write_audit};
 use crate::store::StoreError;
+use crate::store::audit::Audit;
 use crate::store::entry::Entry;
-use crate::store::ledger::Audit;
 use crate::store::outbox::{Attempt, Claim, MESSAGE, Message, Outbox, OutboxCounts, Tried, candidates};
 use crate::store::row::count;
 

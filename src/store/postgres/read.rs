@@ -8,9 +8,10 @@ use super::error::Failure;
 use super::ingest::{CHARGES, FOLD};
 use crate::quota::Domain;
 use crate::store::audit::AuditRecord;
-use crate::store::counters::{DomainTotals, TOMBSTONE_MS};
-use crate::store::ledger::{BucketTotal, LedgerTotals, MonthUsage, OwnerEpoch, Seen};
+use crate::store::counters::TOMBSTONE_MS;
+use crate::store::ledger::{LedgerTotals, MonthUsage, Seen};
 use crate::store::row::{self, UsageRow, count};
+use crate::store::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 
 // One statement sees one snapshot. The three kinds of rows are told apart by the first column.
 pub(super) const LOAD: &str = "

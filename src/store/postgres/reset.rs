@@ -3,9 +3,10 @@
 use deadpool_postgres::{Object, Transaction};
 
 use super::error::Failure;
-use crate::store::audit::AuditRecord;
-use crate::store::ledger::{Audit, OwnerEpoch, ResetRequest};
+use crate::store::audit::{Audit, AuditRecord};
+use crate::store::ledger::ResetRequest;
 use crate::store::row;
+use crate::store::totals::OwnerEpoch;
 
 /// Audit rows are written one after the other: each hash covers the row before it. `tollaudi` in ASCII.
 pub(super) const AUDIT_LOCK: i64 = 0x746f_6c6c_6175_6469;

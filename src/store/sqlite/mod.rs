@@ -21,13 +21,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use self::error::{Refusal, permanent};
-use super::analytics::{Analytics, Day, KnownUser, RefusalTotal};
-use super::audit::AuditRecord;
-use super::counters::DomainTotals;
+use super::analytics::{Analytics, KnownUser, RefusalTotal};
+use super::audit::{AuditFilter, AuditRecord};
+use super::day::Day;
 use super::entry::Entry;
-use super::ledger::{
-    AuditFilter, BucketTotal, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, ResetRequest, Seen,
-};
+use super::ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen};
+use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use super::{StoreError, row};
 use crate::quota::Domain;
 

@@ -8,8 +8,8 @@ use super::error::Refusal;
 use super::ingest::Sums;
 use super::reset::write_audit;
 use crate::store::StoreError;
+use crate::store::audit::Audit;
 use crate::store::entry::Entry;
-use crate::store::ledger::Audit;
 use crate::store::outbox::{Attempt, Claim, MESSAGE, Message, Outbox, OutboxCounts, Tried, candidates};
 use crate::store::row::count;
 

@@ -7,10 +7,11 @@ use super::error::Refusal;
 use super::ingest::Sums;
 use crate::quota::Domain;
 use crate::store::audit::AuditRecord;
-use crate::store::counters::{DomainTotals, TOMBSTONE_MS};
+use crate::store::counters::TOMBSTONE_MS;
 use crate::store::entry::charges;
-use crate::store::ledger::{BucketTotal, LedgerTotals, MonthUsage, OwnerEpoch, Seen};
+use crate::store::ledger::{LedgerTotals, MonthUsage, Seen};
 use crate::store::row::{self, UsageRow, count};
+use crate::store::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 
 /// What the counters need of a domain: one snapshot, because it is one transaction.
 pub(super) fn load(db: &mut Connection, domain: &str, now_ms: i64) -> Result<DomainTotals, Refusal> {

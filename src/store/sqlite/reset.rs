@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::error::Refusal;
-use crate::store::audit::AuditRecord;
-use crate::store::ledger::{Audit, OwnerEpoch, ResetRequest};
+use crate::store::audit::{Audit, AuditRecord};
+use crate::store::ledger::ResetRequest;
 use crate::store::row;
+use crate::store::totals::OwnerEpoch;
 
 /// A reset request that a blocking thread can own.
 pub(super) struct Reset {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior, params};
 
 use super::error::Refusal;
-use crate::store::analytics::{RefusalTotal, week_of};
+use crate::store::analytics::RefusalTotal;
 use crate::store::calls::{DURATION, FIRST_BYTE, TIMED, bound_ms};
+use crate::store::day::week_of;
 use crate::store::rollup::{BY_DAY, BY_DAY_TEAM, BY_DAY_USER, BY_MONTH_USER, Rollup, SUM_COLUMNS, Sums};
 use crate::store::row::{Row, number};
 

@@ -2,7 +2,7 @@
 
 use super::file;
 use crate::clock::Stopwatch;
-use crate::store::analytics::Day;
+use crate::store::day::Day;
 use crate::store::ledger::Ledger;
 use crate::store::ledger_suite::Bench;
 
