@@ -41,6 +41,15 @@ impl Groups {
         Ok(ModelSet { written, patterns: patterns.concat() })
     }
 
+    /// The group that an entry names; `absent` need not be there.
+    pub(super) fn named(&self, entry: &Entry<'_>, absent: &str) -> Result<String, Reported> {
+        let name = entry.text()?;
+        if name == absent || self.by_name.contains_key(name.as_str()) {
+            return Ok(name);
+        }
+        Err(self.unknown(entry, &name, ""))
+    }
+
     /// The groups, if all are sound.
     pub(super) fn finish(self) -> Result<BTreeMap<Arc<str>, Group>, Reported> {
         self.is_table?;
@@ -51,17 +60,24 @@ impl Groups {
         if let Some(group) = self.by_name.get(name) {
             return group.as_ref().map(|group| group.patterns.clone()).map_err(|reported| *reported);
         }
+        Err(self.unknown(element, name, "@"))
+    }
+
+    /// Reports a name that no group has; `mark` stands before the names where they are written.
+    fn unknown(&self, entry: &Entry<'_>, name: &str, mark: &str) -> Reported {
         // what the groups are is not known, and that was told
-        self.is_table?;
-        let known: Vec<String> = self.by_name.keys().map(|name| format!("@{name}")).collect();
-        let written = format!("@{name}");
+        if let Err(reported) = self.is_table {
+            return reported;
+        }
+        let known: Vec<String> = self.by_name.keys().map(|name| format!("{mark}{name}")).collect();
+        let written = format!("{mark}{name}");
         let hint = did_you_mean(&written, known.iter().map(String::as_str));
         let allowed = if known.is_empty() {
             "the name of a group, of which there is none yet".to_owned()
         } else {
             format!("the name of a group: {}", listed(known.iter().map(String::as_str)))
         };
-        Err(element.wrong(quoted(&written), allowed, hint))
+        entry.wrong(quoted(&written), allowed, hint)
     }
 }
 

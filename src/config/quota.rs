@@ -15,7 +15,15 @@ use super::value;
 use crate::quota::Policy;
 
 const KEYS: Keys = Keys {
-    known: &["timezone", "default_plan", "anonymous_plan", "anonymous_keys", "on_outage", "lease"],
+    known: &[
+        "timezone",
+        "default_plan",
+        "anonymous_plan",
+        "anonymous_keys",
+        "on_outage",
+        "lease",
+        "premium_group",
+    ],
     later: &[],
 };
 
@@ -24,6 +32,9 @@ const KEYS: Keys = Keys {
 const LEASE_MS: (u64, u64) = (10_000, 24 * 3_600_000);
 /// Longer than any ordinary answer, in milliseconds.
 const LEASE_DEFAULT_MS: u64 = 15 * 60_000;
+
+/// The one group that need not be there: without it no model is premium.
+const PREMIUM_GROUP_DEFAULT: &str = "premium";
 
 const OUTAGE_WORDS: [(&str, OnOutage); 3] =
     [("ledger", OnOutage::Ledger), ("deny", OnOutage::Deny), ("allow", OnOutage::Allow)];
@@ -44,6 +55,10 @@ pub(super) fn read(root: &Section<'_>) -> Result<QuotaSettings, Reported> {
     let on_outage =
         section.get("on_outage").map_or(Ok(OnOutage::default()), |entry| entry.choice(&OUTAGE_WORDS, &[]));
     let lease_ms = value::duration_ms_or(&section, "lease", LEASE_MS, LEASE_DEFAULT_MS);
+    let premium_group = section.get("premium_group").map_or_else(
+        || Ok(PREMIUM_GROUP_DEFAULT.to_owned()),
+        |entry| groups.named(&entry, PREMIUM_GROUP_DEFAULT),
+    );
     known?;
     let policy = Policy {
         zone: zone?,
@@ -51,6 +66,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<QuotaSettings, Reported> {
         plans: all_plans?,
         default_plan: default_plan?,
         anonymous_plan: anonymous_plan?,
+        premium_group: premium_group?,
     };
     Ok(QuotaSettings { policy, anonymous_keys: anonymous_keys?, on_outage: on_outage?, lease_ms: lease_ms? })
 }

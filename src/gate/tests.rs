@@ -153,6 +153,7 @@ fn policy() -> Policy {
         ]),
         default_plan: "free".into(),
         anonymous_plan: Some("anonymous".into()),
+        premium_group: "premium".into(),
     }
 }
 

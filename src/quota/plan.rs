@@ -57,6 +57,8 @@ pub struct Policy {
     pub default_plan: Arc<str>,
     /// The plan of a caller without credential; `None`: they are refused with 401.
     pub anonymous_plan: Option<Arc<str>>,
+    /// The group whose models are premium; no group of this name: no model is.
+    pub premium_group: String,
 }
 
 /// Who is counted: the domain and the owners of its buckets.

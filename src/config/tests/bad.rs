@@ -252,4 +252,10 @@ const QUOTA: &[(&str, &str, &str)] = &[
         r#"lease = "a while""#,
         r#"t.toml:21: quota.lease: found "a while", allowed: a time from "10s" to "1day""#,
     ),
+    (
+        "default_plan = \"free\"\n",
+        "default_plan = \"free\"\npremium_group = \"premum\"\n",
+        "t.toml:18: quota.premium_group: found \"premum\", allowed: the name of a group: premium\n\
+         hint: did you mean `premium`?",
+    ),
 ];

@@ -51,6 +51,7 @@ fn quota_is_read() {
     assert_eq!(quota.anonymous_keys, ["anonymous"]);
     assert_eq!(quota.on_outage, OnOutage::Deny);
     assert_eq!(quota.lease_ms, 20 * 60_000);
+    assert_eq!(quota.policy.premium_group, "premium");
     assert_eq!(quota.policy.groups_of("Claude-3-opus"), ["premium".into()]);
     assert_eq!(quota.policy.plans.keys().map(|name| &**name).collect::<Vec<_>>(), ["free", "guest", "team"]);
 }
@@ -215,6 +216,7 @@ fn bounds_are_included() {
         ("max = 5000", "max = 0"),
         ("max = 5000", "max = 9007199254740991"),
         (r#"lease = "20m""#, r#"lease = "10s""#),
+        (r#"lease = "20m""#, r#"premium_group = "premium""#),
         (r#"lease = "20m""#, r#"lease = "24h""#),
         (r#"max_body = "32MiB""#, r#"max_body = "1KiB""#),
         (r#"max_body = "32MiB""#, r#"max_body = "1GiB""#),
