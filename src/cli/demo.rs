@@ -118,13 +118,17 @@ impl Tokens {
 fn welcome(clients: SocketAddr, admin: SocketAddr, tokens: &Tokens) -> String {
     let Tokens { free, pro, admin: root } = tokens;
     format!(
-        r#"tollgate demo: http://{clients} (metrics and health: http://{admin})
+        r#"tollgate demo: http://{clients} (for operators: http://{admin}/metrics, http://{admin}/health/ready)
 A stub plays every model; the ledger is temporary. Plans: free 100 messages a month, 20 of them premium (claude-*).
 
 # tokens, valid for a day: alice is on the free plan, bob on pro, root is an administrator
 export FREE={free}
 export PRO={pro}
 export ADMIN={root}
+
+# in a browser; each page asks for one of these tokens
+dashboard: http://{clients}/dashboard
+administrators: http://{clients}/admin
 
 # a message, OpenAI style
 curl -s http://{clients}/v1/chat/completions -H "Authorization: Bearer $FREE" -H 'Content-Type: application/json' -d '{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"Hello"}}]}}'
