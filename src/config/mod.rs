@@ -186,10 +186,10 @@ fn read(path: &Path) -> Result<String, (String, &'static str, &'static str)> {
     Ok(text)
 }
 
-/// A text that is no TOML: the parser stops at the first mistake. Its message is shown without the line it quotes,
-/// which may hold a secret.
+/// A text that is no TOML: the parser stops at the first mistake. Its words are told without the line it quotes, which
+/// may hold a secret.
 fn syntax(reading: &Reading<'_>, error: &TomlError) -> Reported {
     let offset = error.span().map_or(0, |span| span.start);
-    let message = error.message().lines().collect::<Vec<_>>().join(", ");
-    reading.report(offset, "", format!("invalid TOML ({message})"), "valid TOML".to_owned(), None)
+    let words = error.message().lines().collect::<Vec<_>>().join(", ");
+    reading.report(offset, "", format!("invalid TOML: {words}"), String::new(), None)
 }

@@ -15,9 +15,9 @@ pub struct Problem {
     pub column: Option<usize>,
     /// Dotted path with indexes from 0, such as `plans.free.limits[1].max`; empty if no key is meant.
     pub key: String,
-    /// What stands there, in quotes if it is a text from the file.
+    /// What stands there, in quotes if it is a text from the file; of a file that is no TOML, the parser's own words.
     pub found: String,
-    /// What could stand there.
+    /// What could stand there; empty if the file is no TOML.
     pub allowed: String,
     /// What to do.
     pub hint: Option<String>,
@@ -32,7 +32,11 @@ impl fmt::Display for Problem {
         if !self.key.is_empty() {
             write!(f, ": {}", self.key)?;
         }
-        write!(f, ": found {}, allowed: {}", self.found, self.allowed)?;
+        if self.allowed.is_empty() {
+            write!(f, ": {}", self.found)?;
+        } else {
+            write!(f, ": found {}, allowed: {}", self.found, self.allowed)?;
+        }
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
     }
 }

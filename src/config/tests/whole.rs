@@ -112,7 +112,7 @@ fn a_table_that_is_none_is_told_once() {
 fn what_is_left_open_is_told_at_the_end_of_the_text() {
     assert_eq!(
         told("quota.default_plan = \"\"\"free\n# the end\n\n"),
-        "t.toml:2: found invalid TOML (invalid multi-line basic string, expected `\"`), allowed: valid TOML"
+        "t.toml:2: invalid TOML: invalid multi-line basic string, expected `\"`"
     );
 }
 
