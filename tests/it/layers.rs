@@ -1,6 +1,9 @@
 //! The rooms of `ARCHITECTURE.md`, held by a test: who may import whom, which outside crate is named where, how long a
-//! file may be. The rules stand here as tables; [`scan`] reads what a file imports.
+//! file may be. The rules stand here as tables; [`scan`] reads what a file imports, [`circles`] finds files that import
+//! each other, and [`names`] finds types that are called alike.
 
+mod circles;
+mod names;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};

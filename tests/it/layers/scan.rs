@@ -12,6 +12,25 @@ pub struct Scan {
     pub leading: BTreeSet<String>,
     /// Paths from the crate's root and all their beginnings: `store::redis::Link` gives `store`, `store::redis`, ….
     pub crate_paths: BTreeSet<String>,
+    /// What each `use` brings in.
+    pub uses: Vec<Use>,
+    /// Paths of two segments and more outside `use`, as they are written.
+    pub written: BTreeSet<Vec<String>>,
+    /// Words outside `use`.
+    pub spoken: BTreeSet<String>,
+    /// Types that others can name, one for each that is declared.
+    pub public_types: Vec<String>,
+}
+
+/// One name that a `use` brings in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// What it goes by in this file; `*` for all of a module.
+    pub name: String,
+    /// Where it is, as it is written.
+    pub path: Vec<String>,
+    /// Others may take it from here: `pub use`.
+    pub is_passed_on: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -35,19 +54,27 @@ impl Scan {
                 continue;
             };
             scan.words.insert(word.clone());
+            scan.public_types.extend(public_type(&tokens[at..]));
             let is_use = word == "use";
             let begins = at.checked_sub(1).is_none_or(|before| tokens[before] != Token::Colons);
             if is_use {
                 let mut tree = Tree { tokens: &tokens, at: at + 1, paths: Vec::new() };
                 tree.read(&[]);
-                at = tree.at.max(at + 1);
-                for path in tree.paths {
+                let after = tree.at.max(at + 1);
+                let before = at.checked_sub(1).map(|before| &tokens[before]);
+                let is_passed_on = matches!(before, Some(Token::Mark(')')))
+                    || before == Some(&Token::Word("pub".to_owned()));
+                for (path, name) in tree.paths {
                     scan.words.extend(path.iter().cloned());
                     scan.add(&module, &path);
+                    scan.uses.push(Use { name, path, is_passed_on });
                 }
+                at = after;
             } else if begins && tokens.get(at + 1) == Some(&Token::Colons) {
                 let path = path_from(&tokens, at);
                 scan.add(&module, &path);
+                scan.spoken.insert(word.clone());
+                scan.written.insert(path);
                 at += 1;
             } else {
                 // `::name::…` begins at the outside crate itself
@@ -55,6 +82,7 @@ impl Scan {
                 if rooted && (at < 2 || !matches!(&tokens[at - 2], Token::Word(_) | Token::Mark('>'))) {
                     scan.leading.insert(word.clone());
                 }
+                scan.spoken.insert(word.clone());
                 at += 1;
             }
         }
@@ -86,23 +114,32 @@ impl Scan {
 struct Tree<'a> {
     tokens: &'a [Token],
     at: usize,
-    paths: Vec<Vec<String>>,
+    /// Each path, and the name that it goes by here.
+    paths: Vec<(Vec<String>, String)>,
 }
 
 impl Tree<'_> {
     fn read(&mut self, prefix: &[String]) {
-        let mut path = prefix.to_vec();
+        let (mut path, mut renamed) = (prefix.to_vec(), None);
         loop {
             match self.tokens.get(self.at) {
                 Some(Token::Word(word)) if word == "as" => {
-                    // the name it goes by here
+                    if let Some(Token::Word(name)) = self.tokens.get(self.at + 1) {
+                        renamed = Some(name.clone());
+                    }
                     self.at += 2;
                 }
+                // `{self, …}` is the module itself
+                Some(Token::Word(word)) if word == "self" && !path.is_empty() => self.at += 1,
                 Some(Token::Word(word)) => {
                     path.push(word.clone());
                     self.at += 1;
                 }
-                Some(Token::Colons | Token::Mark('*')) => self.at += 1,
+                Some(Token::Mark('*')) => {
+                    renamed = Some("*".to_owned());
+                    self.at += 1;
+                }
+                Some(Token::Colons) => self.at += 1,
                 Some(Token::Mark('{')) => {
                     self.at += 1;
                     while !matches!(self.tokens.get(self.at), Some(Token::Mark('}')) | None) {
@@ -115,12 +152,30 @@ impl Tree<'_> {
                     return;
                 }
                 _ => {
-                    self.paths.push(path);
+                    let name = renamed.or_else(|| path.last().cloned()).unwrap_or_default();
+                    self.paths.push((path, name));
                     return;
                 }
             }
         }
     }
+}
+
+/// The type that is declared here: `pub struct Gate`, `pub(crate) trait Counters`.
+fn public_type(tokens: &[Token]) -> Option<String> {
+    let word = |at: usize| match tokens.get(at) {
+        Some(Token::Word(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    if word(0) != Some("pub") {
+        return None;
+    }
+    let kind = match tokens.get(1) {
+        Some(Token::Mark('(')) => 2 + tokens[1..].iter().position(|token| *token == Token::Mark(')'))?,
+        _ => 1,
+    };
+    let is_type = ["struct", "enum", "trait", "type"].contains(&word(kind)?);
+    word(kind + 1).filter(|_| is_type).map(str::to_owned)
 }
 
 fn path_from(tokens: &[Token], mut at: usize) -> Vec<String> {
@@ -136,7 +191,7 @@ fn path_from(tokens: &[Token], mut at: usize) -> Vec<String> {
 }
 
 /// `store/redis/mod.rs` is the module `store::redis`.
-fn module_of(path: &str) -> Vec<&str> {
+pub fn module_of(path: &str) -> Vec<&str> {
     let path = path.strip_suffix(".rs").unwrap_or(path);
     let path = path.strip_suffix("/mod").unwrap_or(path);
     path.split('/').collect()
