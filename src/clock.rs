@@ -1,12 +1,15 @@
-//! The only "now" and the only source of random ids. Every other room takes a [`Clock`] (or a time) as an argument,
-//! so tests decide what time it is.
+//! The only "now", the only source of random ids, and how a time is written. Every other room takes a [`Clock`] (or a
+//! time) as an argument, so tests decide what time it is.
+
+mod timestamp;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::Timestamp;
 use uuid::Uuid;
+
+pub use timestamp::Timestamp;
 
 /// Where the time comes from. Cheap to clone; all clones of a manual clock share one time.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +41,7 @@ impl Clock {
 
     /// The current time.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.now_us()).unwrap_or(Timestamp::MAX)
+        Timestamp::from_microsecond(self.now_us())
     }
 
     /// The current time in milliseconds since 1970.
@@ -72,7 +75,8 @@ impl Clock {
 
 #[expect(clippy::disallowed_methods, reason = "this is the room that reads the time")]
 fn system_us() -> i64 {
-    Timestamp::now().as_microsecond()
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A stopwatch on the machine's monotonic clock: for durations that a step of the wall clock must not bend.

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use chrono_tz::Tz;
 use http::header::CACHE_CONTROL;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +17,7 @@ use super::error::ApiError;
 use super::operate::administrator;
 use super::query::Query;
 use super::usage::dollars;
+use crate::clock::Timestamp;
 use crate::quota::Calendar;
 use crate::store::{Analytics, Calls, Day, DayUsage, NamedSums, UsageSums};
 
@@ -48,7 +48,7 @@ pub async fn read(
         return Err(ApiError::bad_request(format!("`days` must be 1 to {DAYS_MAX}.")));
     }
     let rules = state.gate.rules();
-    let zone = &rules.policy.zone;
+    let zone = rules.policy.zone;
     let until = match &query.until {
         Some(text) => Day::parse(text)
             .ok_or_else(|| ApiError::bad_request("`until` must be a day such as `2026-11-24`."))?,
@@ -61,12 +61,12 @@ pub async fn read(
 }
 
 /// The day in the configured zone.
-pub(super) fn day_of(now: Timestamp, zone: &TimeZone) -> Result<Day, ApiError> {
+pub(super) fn day_of(now: Timestamp, zone: Tz) -> Result<Day, ApiError> {
     let id = Calendar::Day.period_at(now, zone).id;
     Day::parse(&id).ok_or_else(|| ApiError::bad_request(format!("The clock shows `{id}`, which is no day.")))
 }
 
-fn body(found: &Analytics, from: &Day, until: &Day, zone: &TimeZone) -> Value {
+fn body(found: &Analytics, from: &Day, until: &Day, zone: Tz) -> Value {
     let (mut sums, mut calls) = (UsageSums::default(), Calls::default());
     for day in &found.days {
         sums.add(&day.sums);
@@ -80,7 +80,7 @@ fn body(found: &Analytics, from: &Day, until: &Day, zone: &TimeZone) -> Value {
     json!({
         "from": from.as_str(),
         "until": until.as_str(),
-        "timezone": zone.iana_name().unwrap_or("UTC"),
+        "timezone": zone.name(),
         "days": days(found, from, until),
         "totals": totals,
         "activeUsers": {

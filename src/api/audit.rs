@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use super::caller::SignedIn;
 use super::error::ApiError;
 use super::operate::administrator;
 use super::query::Query;
-use super::usage::moment;
+use crate::clock::Timestamp;
 use crate::store::AuditFilter;
 use crate::store::audit::AuditRecord;
 
@@ -64,7 +63,7 @@ fn item(record: &AuditRecord) -> Value {
     let detail = serde_json::from_str(&record.detail).unwrap_or_else(|_| json!(record.detail));
     json!({
         "seq": record.seq,
-        "at": moment(Timestamp::from_millisecond(record.at_ms).unwrap_or(Timestamp::UNIX_EPOCH)),
+        "at": Timestamp::from_millisecond(record.at_ms).to_millis(),
         "actor": record.actor,
         "action": record.action,
         "subject": record.subject,

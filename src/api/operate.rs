@@ -10,7 +10,7 @@ use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
 use super::query::Query;
-use super::usage::{limit_body, moment};
+use super::usage::limit_body;
 use crate::auth::Caller;
 use crate::gate::{Difference, ExplainedLimit};
 
@@ -39,7 +39,7 @@ pub async fn explain(
     administrator(&caller)?;
     let who = state.gate.last_seen(&query.user_id).await?;
     let found = state.gate.explain(&who, &query.model).await?;
-    let holds = found.holds.iter().map(|(id, ends)| json!({ "id": id, "leaseEndsAt": moment(*ends) }));
+    let holds = found.holds.iter().map(|(id, ends)| json!({ "id": id, "leaseEndsAt": ends.to_millis() }));
     Ok(Json(json!({
         "userId": query.user_id,
         "model": query.model,

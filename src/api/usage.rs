@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -13,6 +12,7 @@ use super::caller::SignedIn;
 use super::error::ApiError;
 use super::query::Query;
 use crate::auth::Caller;
+use crate::clock::Timestamp;
 use crate::gate::{LimitView, UsageView, Who};
 use crate::store::Audit;
 
@@ -110,7 +110,7 @@ pub async fn reset(
     let (_, who) = subject(&state, &caller, Some(&user)).await?;
     let view = state.gate.usage(&who).await?;
     Ok(Json(
-        json!({ "userId": user, "resetAt": moment(reset_at), "usage": body(&state, user.clone(), &who, &view) }),
+        json!({ "userId": user, "resetAt": reset_at.to_millis(), "usage": body(&state, user.clone(), &who, &view) }),
     ))
 }
 
@@ -167,11 +167,11 @@ fn body(state: &ApiState, user_id: String, who: &Who, view: &UsageView) -> Usage
         user_id,
         total_messages: view.total_messages,
         premium_messages: view.premium_messages,
-        last_reset: moment(view.last_reset),
+        last_reset: view.last_reset.to_millis(),
         can_send_message: view.can_send_message,
         can_send_premium_message: view.can_send_premium_message,
         plan: who.plan.name.to_string(),
-        resets_at: moment(view.resets_at),
+        resets_at: view.resets_at.to_millis(),
         limits: view.limits.iter().map(limit_body).collect(),
         premium_models: premium.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         degraded: view.degraded,
@@ -190,13 +190,8 @@ pub fn limit_body(view: &LimitView) -> LimitBody {
         used: view.standing.used,
         held: view.standing.held,
         remaining: view.standing.remaining(),
-        resets_at: view.resets_at.map(moment),
+        resets_at: view.resets_at.map(Timestamp::to_millis),
     }
-}
-
-/// RFC 3339 in UTC with milliseconds, as JavaScript's `toISOString` writes it.
-pub fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// Millionths of a US dollar as dollars.

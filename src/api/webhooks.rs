@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ use super::caller::SignedIn;
 use super::error::ApiError;
 use super::operate::administrator;
 use super::query::Query;
-use super::usage::moment;
+use crate::clock::Timestamp;
 use crate::store::audit::Audit;
 use crate::store::outbox::Message;
 
@@ -102,7 +101,7 @@ pub async fn retry(
 }
 
 fn item(message: &Message) -> Value {
-    let at = |ms| moment(Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH));
+    let at = |ms| Timestamp::from_millisecond(ms).to_millis();
     let mut data = serde_json::from_str(&message.data).unwrap_or_else(|_| json!({}));
     data["used"] = json!(message.used);
     json!({

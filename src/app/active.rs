@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Keeps the gauge fresh, for ever.
 pub(super) async fn keep_active_users(gate: Arc<Gate>, reads: Arc<Reads>, metrics: Arc<Metrics>) {
     loop {
-        let today = Calendar::Day.period_at(gate.now(), &gate.rules().policy.zone).id;
+        let today = Calendar::Day.period_at(gate.now(), gate.rules().policy.zone).id;
         if let Some(today) = Day::parse(&today) {
             match reads.analytics(&today, &today).await {
                 Ok(found) => {

@@ -2,6 +2,7 @@
 //!
 //! Owns the type checks and the variables in texts. Must not know what a key means.
 
+use chrono::{NaiveDate, NaiveTime};
 use toml_edit::{ArrayOfTables, Table, TableLike, Value};
 
 use super::expand::{ExpandError, expand};
@@ -102,9 +103,10 @@ impl<'a> Entry<'a> {
             Node::Value(Value::String(_)) => self.text()?,
             _ => return Err(self.wrong(self.kind(), allowed, None)),
         };
-        let day = text.parse::<jiff::civil::Date>().ok().filter(|day| day.to_string() == text);
-        let start = day.and_then(|day| jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
-        start.map(jiff::Timestamp::as_millisecond).ok_or_else(|| self.wrong(quoted(&text), allowed, None))
+        // four digits of a year, two of each other part: no other spelling of the day
+        let day = text.parse::<NaiveDate>().ok().filter(|day| text.len() == 10 && day.to_string() == text);
+        let start = day.map(|day| day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+        start.ok_or_else(|| self.wrong(quoted(&text), allowed, None))
     }
 
     /// `true` or `false`.

@@ -2,7 +2,7 @@
 //!
 //! Owns the keys of that table and puts the policy together. Must not know what a plan or a group holds.
 
-use jiff::tz::TimeZone;
+use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::entry::Entry;
 use super::models::Groups;
@@ -47,7 +47,7 @@ pub(super) fn read(root: &Section<'_>) -> Result<QuotaSettings, Reported> {
     let all_plans = plans.finish();
     let section = section?;
     let known = section.only(KEYS);
-    let zone = section.get("timezone").map_or(Ok(TimeZone::UTC), |entry| zone(&entry));
+    let zone = section.get("timezone").map_or(Ok(Tz::UTC), |entry| zone(&entry));
     let default_plan =
         section.require("default_plan", &plans.allowed()).and_then(|entry| plans.named(&entry));
     let anonymous_plan = section.get("anonymous_plan").map(|entry| plans.named(&entry)).transpose();
@@ -71,11 +71,11 @@ pub(super) fn read(root: &Section<'_>) -> Result<QuotaSettings, Reported> {
     Ok(QuotaSettings { policy, anonymous_keys: anonymous_keys?, on_outage: on_outage?, lease_ms: lease_ms? })
 }
 
-fn zone(entry: &Entry<'_>) -> Result<TimeZone, Reported> {
+fn zone(entry: &Entry<'_>) -> Result<Tz, Reported> {
     let name = entry.text()?;
-    TimeZone::get(&name).map_err(|_| {
-        let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-        let hint = did_you_mean(&name, known.iter().map(String::as_str));
+    let known = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(&name));
+    known.copied().ok_or_else(|| {
+        let hint = did_you_mean(&name, TZ_VARIANTS.iter().map(|zone| zone.name()));
         entry.wrong(quoted(&name), "an IANA time zone, such as \"Europe/Berlin\"", hint)
     })
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::permit::OpenRequest;
 use super::row::{entry, message_key, with_attempt};
 use super::{Denied, Gate, LimitView, OnOutage, Permit, Rules, Who};
 use crate::clock::Stopwatch;
+use crate::clock::Timestamp;
 use crate::quota::{
     CallClass, Domain, Hold, Limit, Meter, Pattern, Policy, Refusal, RefusalContext, Rule, Standing,
 };
@@ -346,7 +346,7 @@ fn views(
 
 pub(super) fn period_end(rule: &Rule) -> Option<Timestamp> {
     match rule {
-        Rule::Quota { period_end_ms, .. } => Timestamp::from_millisecond(*period_end_ms).ok(),
+        Rule::Quota { period_end_ms, .. } => Some(Timestamp::from_millisecond(*period_end_ms)),
         Rule::Open { .. } | Rule::Rate { .. } => None,
     }
 }

@@ -1,8 +1,7 @@
 //! Why a user may or may not send a message: plan, limits, counters, holds, and the verdict.
 
-use jiff::Timestamp;
-
 use super::{Denied, Gate, LimitView, Who};
+use crate::clock::Timestamp;
 use crate::quota::{CallClass, Hold, Refusal, RefusalContext, Standing, Window};
 use crate::store::{BucketTotal, StoreError};
 
@@ -82,7 +81,11 @@ impl Gate {
             plan: who.plan.name.to_string(),
             groups: rules.policy.groups_of(model).iter().map(ToString::to_string).collect(),
             limits: limits.collect(),
-            holds: dump.holds.iter().map(|(rid, ends_ms)| (rid.to_string(), moment(*ends_ms))).collect(),
+            holds: dump
+                .holds
+                .iter()
+                .map(|(rid, ends_ms)| (rid.to_string(), Timestamp::from_millisecond(*ends_ms)))
+                .collect(),
             passes: verdict.is_none(),
             verdict: verdict.unwrap_or_else(|| "The next message passes.".to_owned()),
         })
@@ -99,8 +102,4 @@ fn has_room(window: Window, standing: &Standing) -> bool {
 fn ledger_used(buckets: &[BucketTotal], hold: &Hold, epoch: u32) -> u64 {
     let same = |total: &&BucketTotal| total.bucket == hold.bucket && total.epoch == epoch;
     buckets.iter().find(same).map_or(0, |total| total.used)
-}
-
-fn moment(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN)
 }

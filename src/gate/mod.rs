@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
 
 pub use admit::Asked;
 pub use denied::Denied;
@@ -35,7 +34,7 @@ pub use usage::{LimitView, UsageView};
 pub use verify::{Difference, Verification};
 pub use who::Who;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::quota::Policy;
 use crate::store::journal::Journal;
 use crate::store::{Counters, Entry, Ledger};
@@ -153,7 +152,7 @@ impl Gate {
     /// The time by which periods are cut: the counters' own.
     pub fn now(&self) -> Timestamp {
         let offset = self.offset_ms.load(Ordering::Relaxed);
-        Timestamp::from_millisecond(self.clock.now_ms().saturating_add(offset)).unwrap_or(Timestamp::MAX)
+        Timestamp::from_millisecond(self.clock.now_ms().saturating_add(offset))
     }
 
     /// A new id for a request that brought none.

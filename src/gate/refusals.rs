@@ -78,7 +78,7 @@ impl Gate {
     /// Counts a refusal for analytics; `reason` is a value of the metric label `outcome`.
     pub fn refused(&self, reason: &'static str) {
         let rules = self.rules.load();
-        let day = Calendar::Day.period_at(self.now(), &rules.policy.zone);
+        let day = Calendar::Day.period_at(self.now(), rules.policy.zone);
         self.refusals.add(&day.id, reason);
     }
 

@@ -1,8 +1,7 @@
 //! An administrator's reset: a new epoch for a user's counters, wherever the user is counted. The ledger keeps its rows.
 
-use jiff::Timestamp;
-
 use super::{Denied, Gate, Who};
+use crate::clock::Timestamp;
 use crate::quota::{Domain, Scope, Subject, encode_id};
 use crate::store::StoreError;
 use crate::store::audit::Audit;

@@ -1,10 +1,10 @@
 //! The row of the ledger that an admission begins: who, what, when, and the charges it may come to.
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::alerts::alerts;
 use super::{Asked, Rules, Who};
+use crate::clock::Timestamp;
 use crate::quota::{Charge, Hold, Rule, month_and_day};
 use crate::store::entry::Tokens;
 use crate::store::{Admission, Entry, MessageKey, Outcome};
@@ -34,7 +34,7 @@ pub(super) fn entry(
 ) -> Entry {
     let groups = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
     let admitted_at_ms = now.as_millisecond();
-    let (month, day) = month_and_day(now, &rules.policy.zone);
+    let (month, day) = month_and_day(now, rules.policy.zone);
     Entry {
         id: rid,
         month,

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use faulty::Faulty;
-use jiff::tz::TimeZone;
 
 use super::{Asked, Gate, OnOutage, Parts, Permit, Rules, Who};
 use crate::auth::{Caller, Identity, Role};
@@ -141,7 +141,7 @@ fn policy() -> Policy {
     let plan =
         |name: &str, models, limits| (name.into(), Arc::new(Plan { name: name.into(), models, limits }));
     Policy {
-        zone: TimeZone::UTC,
+        zone: Tz::UTC,
         groups: BTreeMap::from([(
             "premium".into(),
             Group { name: "premium".into(), patterns: vec![Pattern::new("claude-*")] },

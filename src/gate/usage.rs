@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::admit::period_end;
 use super::{Gate, Who};
+use crate::clock::Timestamp;
 use crate::quota::{Calendar, Hold, Limit, Meter, Rule, Scope, Standing, Window};
 use crate::store::{Counters, Snapshot, StoreError};
 
@@ -119,9 +118,9 @@ impl Gate {
         };
         let numbers = limits.iter().zip(holds.iter().zip(&snapshot.standings));
         let views = numbers.map(|(limit, (hold, standing))| LimitView::new(limit, hold, *standing, now));
-        let month = Calendar::Month.period_at(now, &rules.policy.zone);
+        let month = Calendar::Month.period_at(now, rules.policy.zone);
         let reset_at_ms = snapshot.reset_at_ms.iter().copied().max().unwrap_or(0);
-        let reset_at = Timestamp::from_millisecond(reset_at_ms).unwrap_or(Timestamp::MIN);
+        let reset_at = Timestamp::from_millisecond(reset_at_ms);
         Ok(summary(views.collect(), reset_at.max(month.start), month.end, degraded))
     }
 

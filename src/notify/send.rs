@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use chrono::NaiveDateTime;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 
@@ -124,8 +123,8 @@ fn retry_after_ms(status: StatusCode, headers: &HeaderMap, now_ms: i64) -> Optio
 /// An HTTP date in milliseconds since 1970; the three forms of RFC 9110, section 5.6.7.
 fn http_date_ms(text: &str) -> Option<i64> {
     let forms = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
-    let date = forms.iter().find_map(|form| DateTime::strptime(form, text).ok())?;
-    Some(TimeZone::UTC.to_timestamp(date).ok()?.as_millisecond())
+    let date = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?;
+    Some(date.and_utc().timestamp_millis())
 }
 
 /// The error and what caused it, without the URL: its path may be a secret.

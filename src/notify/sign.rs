@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::settings::WebhookSecret;
+use crate::clock::Timestamp;
 use crate::store::outbox::Message;
 
 /// The body: the same bytes on every attempt.
@@ -17,7 +18,7 @@ pub(super) fn body(message: &Message) -> Result<String, String> {
     let mut data: Value = serde_json::from_str(&message.data).map_err(|error| error.to_string())?;
     let fields = data.as_object_mut().ok_or("the data is no JSON object")?;
     fields.insert("used".to_owned(), json!(message.used));
-    let at = jiff::Timestamp::from_millisecond(message.at_ms).map_err(|error| error.to_string())?;
+    let at = Timestamp::from_millisecond(message.at_ms);
     Ok(json!({ "type": message.event, "timestamp": at.to_string(), "data": data }).to_string())
 }
 

@@ -10,6 +10,7 @@ use super::context::{Answer, Context, Forward};
 use super::drain::Bounds;
 use super::price::Cost;
 use super::{Gateway, cors};
+use crate::clock::Timestamp;
 use crate::dialect::{
     Kind, Meter, Problem, RateItem, RateUnit, Rename, Usage, UsageChunkFilter, is_upstream_private,
     is_upstream_rate_header, rate_headers, render,
@@ -139,7 +140,7 @@ fn rate_item(view: &LimitView) -> RateItem {
         remaining: view.standing.remaining(),
         window_s: view.window_s,
         reset_s: view.reset_s,
-        reset_at: view.resets_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default(),
+        reset_at: view.resets_at.map(Timestamp::to_seconds).unwrap_or_default(),
     }
 }
 

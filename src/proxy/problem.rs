@@ -3,6 +3,7 @@
 
 use super::body::BodyError;
 use crate::auth::AuthError;
+use crate::clock::Timestamp;
 use crate::dialect::{Kind, LimitFacts, Problem, Retry};
 use crate::gate::Denied;
 use crate::quota::{Refusal, Scope};
@@ -78,7 +79,7 @@ fn of_refusal(refusal: &Refusal) -> Refused {
         used: refusal.standing.used,
         max: refusal.standing.max,
         held: refusal.is_held().then_some(refusal.standing.held),
-        resets_at: refusal.resets_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        resets_at: refusal.resets_at.map(Timestamp::to_seconds),
     };
     Refused::new(problem.with_limit(facts), outcome)
 }

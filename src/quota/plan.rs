@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use chrono_tz::Tz;
 
 use super::{Bucket, CallClass, Domain, Hold, Limit, Meter, Pattern, Rule, Scope, Window, encode_id};
+use crate::clock::Timestamp;
 
 /// A named set of models (`@premium`).
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Where a month, week or day begins.
-    pub zone: TimeZone,
+    pub zone: Tz,
     /// Groups by name.
     pub groups: BTreeMap<Arc<str>, Group>,
     /// Plans by name.
@@ -128,7 +128,7 @@ impl Policy {
         let (scope, owner) = subject.owner_of(limit.scope);
         let (period, rule) = match limit.window {
             Window::Calendar(calendar) => {
-                let period = calendar.period_at(now, &self.zone);
+                let period = calendar.period_at(now, self.zone);
                 let rule = Rule::Quota {
                     max: limit.max,
                     period_start_ms: period.start.as_millisecond(),

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::{Limit, Meter, Scope, Standing, Window};
+use crate::clock::Timestamp;
 
 /// A limit that would not take one more.
 #[derive(Clone, Debug)]
@@ -103,7 +102,7 @@ fn sentence(limit: &Limit, standing: Standing, context: RefusalContext<'_>) -> S
     if max > 0
         && let Some(at) = context.resets_at
     {
-        text.push_str(&format!(" Resets {}.", at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        text.push_str(&format!(" Resets {}.", at.to_seconds()));
     }
     if let Some(model) = context.still_available {
         text.push_str(&format!(" {model} is still available."));

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use chrono::{Datelike, Days, MappedLocalTime, Months, NaiveDate, NaiveTime, Offset, TimeZone, Timelike};
+use chrono_tz::{GapInfo, Tz};
+
+use crate::clock::Timestamp;
+
+/// Seconds of an hour.
+const HOUR_S: i64 = 3_600;
 
 /// Over what a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,47 +91,60 @@ impl Calendar {
     }
 
     /// The period that holds `now` in `zone`. At the ends of representable time the period is cut short.
-    pub fn period_at(self, now: Timestamp, zone: &TimeZone) -> Period {
-        let local = now.to_zoned_datetime(zone.clone());
-        let date = local.date();
-        let day = |date: jiff::civil::Date| {
-            date.to_zoned_datetime(zone.clone()).map_or(now, |zoned| zoned.timestamp())
-        };
-        let (id, start, end) = match self {
-            Self::Hour => {
-                // offsets of whole minutes only: every zone since 1972
-                let past_ms = i64::from(local.minute()) * 60_000 + i64::from(local.second()) * 1_000;
-                let start = Timestamp::from_millisecond(now.as_second() * 1_000 - past_ms).unwrap_or(now);
-                // the offset tells the two hours apart that share a name when clocks go back
-                let id = start.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%dT%H%:z").to_string();
-                (id, start, start.saturating_add(1.hour()).unwrap_or(Timestamp::MAX))
-            }
-            Self::Day => {
-                (date.strftime("%Y-%m-%d").to_string(), day(date), day(date.saturating_add(1.day())))
-            }
+    pub fn period_at(self, now: Timestamp, zone: Tz) -> Period {
+        let date = now.in_zone(&zone).date_naive();
+        let (id, first, next) = match self {
+            Self::Hour => return hour_at(now, zone),
+            Self::Day => (date.to_string(), date, date.checked_add_days(Days::new(1))),
             Self::Week => {
-                let monday = date.saturating_sub(i64::from(date.weekday().to_monday_zero_offset()).days());
-                let week = date.iso_week_date();
+                let past_monday = Days::new(date.weekday().num_days_from_monday().into());
+                let monday = date.checked_sub_days(past_monday).unwrap_or(date);
+                let week = date.iso_week();
                 let id = format!("{:04}-W{:02}", week.year(), week.week());
-                (id, day(monday), day(monday.saturating_add(7.days())))
+                (id, monday, monday.checked_add_days(Days::new(7)))
             }
             Self::Month => {
-                let first = date.first_of_month();
-                (date.strftime("%Y-%m").to_string(), day(first), day(first.saturating_add(1.month())))
+                let first = date.with_day(1).unwrap_or(date);
+                let id = format!("{:04}-{:02}", date.year(), date.month());
+                (id, first, first.checked_add_months(Months::new(1)))
             }
             Self::Year => {
-                let first = date.first_of_year();
-                (date.strftime("%Y").to_string(), day(first), day(first.saturating_add(1.year())))
+                let first = date.with_ordinal(1).unwrap_or(date);
+                (format!("{:04}", date.year()), first, first.checked_add_months(Months::new(12)))
             }
         };
-        Period { id: id.into(), start, end }
+        let start = midnight(first, zone).unwrap_or(now);
+        Period { id: id.into(), start, end: next.and_then(|next| midnight(next, zone)).unwrap_or(now) }
+    }
+}
+
+/// The clock hour that holds `now`.
+fn hour_at(now: Timestamp, zone: Tz) -> Period {
+    let local = now.in_zone(&zone);
+    // offsets of whole minutes only: every zone since 1972
+    let past_s = i64::from(local.minute()) * 60 + i64::from(local.second());
+    let start = Timestamp::from_second(now.as_second() - past_s);
+    let local = start.in_zone(&zone);
+    // the offset tells the two hours apart that share a name when clocks go back
+    let id = format!("{}T{:02}{}", local.date_naive(), local.hour(), local.offset().fix());
+    Period { id: id.into(), start, end: Timestamp::from_second(start.as_second() + HOUR_S) }
+}
+
+/// The first instant of a day: the earlier midnight of two; the end of the gap if clocks skip it.
+fn midnight(date: NaiveDate, zone: Tz) -> Option<Timestamp> {
+    let midnight = date.and_time(NaiveTime::MIN);
+    match zone.from_local_datetime(&midnight) {
+        MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => Some(at.into()),
+        MappedLocalTime::None => GapInfo::new(&midnight, &zone)?.end.map(Timestamp::from),
     }
 }
 
 /// The ids of the month and of the day of a time, as [`Calendar::period_at`] names them.
-pub fn month_and_day(now: Timestamp, zone: &TimeZone) -> (String, String) {
-    let date = now.to_zoned_datetime(zone.clone()).date();
-    let day = date.strftime("%Y-%m-%d").to_string();
+pub fn month_and_day(now: Timestamp, zone: Tz) -> (String, String) {
+    let day = now.in_zone(&zone).date_naive().to_string();
     let month = day.rsplit_once('-').map_or_else(String::new, |(month, _)| month.to_owned());
     (month, day)
 }
+
+#[cfg(test)]
+mod tests;

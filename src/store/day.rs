@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use chrono::{Datelike, Days, Months, NaiveDate};
+
 /// A day of the calendar as the ledger writes it: `2026-11-24`. Sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(String);
@@ -21,14 +23,14 @@ impl Day {
     /// So many days earlier; the calendar's first day at the earliest.
     #[must_use]
     pub fn earlier(&self, days: u32) -> Self {
-        let date = self.date().saturating_sub(jiff::Span::new().days(i64::from(days)));
-        Self(date.max(FIRST).strftime("%Y-%m-%d").to_string())
+        let earlier = self.date().checked_sub_days(Days::new(days.into()));
+        earlier.and_then(Self::named).unwrap_or_else(|| Self(FIRST.to_owned()))
     }
 
     /// The next day; the calendar's last one stays.
     #[must_use]
     pub fn next(&self) -> Self {
-        Self(self.date().tomorrow().unwrap_or(jiff::civil::Date::MAX).strftime("%Y-%m-%d").to_string())
+        self.date().succ_opt().and_then(Self::named).unwrap_or_else(|| self.clone())
     }
 
     /// `2026-11`.
@@ -39,8 +41,7 @@ impl Day {
     /// The Monday on or before it.
     #[must_use]
     pub fn week_start(&self) -> Self {
-        let past_monday = self.date().weekday().to_monday_zero_offset();
-        self.earlier(past_monday.unsigned_abs().into())
+        self.earlier(self.date().weekday().num_days_from_monday())
     }
 
     /// The first day of its month.
@@ -50,12 +51,17 @@ impl Day {
 
     /// The first day of the next month.
     pub(super) fn next_month(&self) -> Self {
-        let last = self.date().last_of_month();
-        Self(last.tomorrow().unwrap_or(last).strftime("%Y-%m-%d").to_string())
+        let next = self.month_start().date().checked_add_months(Months::new(1));
+        next.and_then(Self::named).unwrap_or_else(|| Self(LAST.to_owned()))
     }
 
-    fn date(&self) -> jiff::civil::Date {
-        self.0.parse().unwrap_or(FIRST)
+    /// The name of a date; `None` outside the years 0 to 9999.
+    fn named(date: NaiveDate) -> Option<Self> {
+        (0..=9999).contains(&date.year()).then(|| Self(date.to_string()))
+    }
+
+    fn date(&self) -> NaiveDate {
+        self.0.parse().unwrap_or_default()
     }
 }
 
@@ -65,8 +71,9 @@ impl fmt::Display for Day {
     }
 }
 
-/// The earliest day that four digits of a year can name.
-const FIRST: jiff::civil::Date = jiff::civil::date(0, 1, 1);
+/// The earliest day that four digits of a year can name, and the last.
+const FIRST: &str = "0000-01-01";
+const LAST: &str = "9999-12-31";
 
 /// Bytes of `2026-11`.
 const MONTH_BYTES: usize = 7;
@@ -78,7 +85,7 @@ pub(super) fn is_day(text: &str) -> bool {
             4 | 7 => byte == b'-',
             _ => byte.is_ascii_digit(),
         });
-    shape && text.parse::<jiff::civil::Date>().is_ok()
+    shape && text.parse::<NaiveDate>().is_ok()
 }
 
 /// The Monday of the week of a row's day; a day of the year 0 stands for itself, because PostgreSQL has no such year.

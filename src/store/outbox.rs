@@ -12,6 +12,7 @@ use super::audit::Audit;
 use super::digest::key_of;
 use super::entry::{Entry, LimitAlert};
 use super::row::{Row, number};
+use crate::clock::Timestamp;
 use crate::quota::{Charge, Domain, Scope};
 
 /// The only event so far: a total has reached a threshold of its limit.
@@ -97,7 +98,7 @@ fn candidate(
 
 /// The message's data, but for `used`, which the ledger's total gives.
 fn data(entry: &Entry, charge: &Charge, alert: &LimitAlert, permille: u16) -> String {
-    let resets_at = jiff::Timestamp::from_millisecond(charge.period_end_ms).unwrap_or(jiff::Timestamp::MAX);
+    let resets_at = Timestamp::from_millisecond(charge.period_end_ms);
     // as in every column of the ledger: PostgreSQL's text cannot hold NUL
     let clean = |text: &str| text.replace('\0', "\u{FFFD}");
     let mut data = json!({

@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 
+use chrono::Utc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::day::is_day;
 use super::entry::{Entry, charges};
 use super::totals::BucketTotal;
+use crate::clock::Timestamp;
 use crate::quota::{Bucket, Charge, Domain, Scope};
 
 /// Longest domain, owner, user or team in bytes: an id of 256 bytes, percent-encoded, with its kind. Two of them, a
@@ -195,9 +197,7 @@ fn day(entry: &Entry) -> Cow<'_, str> {
     if is_day(&entry.day) {
         return Cow::Borrowed(&entry.day);
     }
-    let admitted =
-        jiff::Timestamp::from_millisecond(entry.admitted_at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let day = admitted.strftime("%Y-%m-%d").to_string();
+    let day = Timestamp::from_millisecond(entry.admitted_at_ms).in_zone(&Utc).date_naive().to_string();
     if is_day(&day) { Cow::Owned(day) } else { Cow::Borrowed("1970-01-01") }
 }
 

@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     // in debug builds only
     ("failpoint", &[]),
-    ("quota", &[]),
+    ("quota", &["clock"]),
     ("dialect", &[]),
     ("upstream", &["quota"]),
     ("telemetry", &[]),

@@ -17,14 +17,13 @@ mod times;
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use jsonwebtoken::EncodingKey;
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 use serde_json::{Value, json};
 
 use super::settings::{Algorithm, AuthOptions, IssuerSettings, KeySource, Secret};
 use super::{AuthError, Authenticator, Caller, Credential, CredentialSource, base64url};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
 /// 2026-11-24T07:00:00Z.
 const NOW_S: i64 = 1_795_503_600;
@@ -35,7 +34,7 @@ fn clock() -> Clock {
 }
 
 fn clock_at(seconds: i64) -> Clock {
-    Clock::manual(Timestamp::from_second(seconds).unwrap())
+    Clock::manual(Timestamp::from_second(seconds))
 }
 
 fn key_path(name: &str) -> PathBuf {

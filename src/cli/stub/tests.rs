@@ -5,12 +5,12 @@ mod wire;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use http::StatusCode;
-use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
+use crate::clock::Timestamp;
 
 /// Every way to ask for text: path, body that streams (or not) by its second part, where the text stands.
 const TEXT_CALLS: [(&str, &str, &str); 5] = [

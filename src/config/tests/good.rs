@@ -45,7 +45,7 @@ fn server_and_storage_are_read() {
 #[test]
 fn quota_is_read() {
     let quota = settings(SOUND).quota;
-    assert_eq!(quota.policy.zone.iana_name(), Some("Europe/Berlin"));
+    assert_eq!(quota.policy.zone.name(), "Europe/Berlin");
     assert_eq!(&*quota.policy.default_plan, "free");
     assert_eq!(quota.policy.anonymous_plan.as_deref(), Some("guest"));
     assert_eq!(quota.anonymous_keys, ["anonymous"]);
@@ -183,7 +183,7 @@ fn what_is_left_out_has_its_default() {
     let settings = settings(SMALLEST);
     assert_eq!(settings.server, ServerSettings::default());
     assert_eq!(settings.storage, StorageSettings::default());
-    assert_eq!(settings.quota.policy.zone.iana_name(), Some("UTC"));
+    assert_eq!(settings.quota.policy.zone.name(), "UTC");
     assert_eq!(settings.quota.on_outage, OnOutage::Ledger);
     assert_eq!(settings.quota.lease_ms, 900_000);
     assert_eq!(settings.quota.anonymous_keys, Vec::<String>::new());

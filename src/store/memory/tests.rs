@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::*;
+use crate::clock::Timestamp;
 use crate::quota::{Bucket, Rule, Scope};
 
 const LEASE_MS: u64 = 60_000;
 
 fn store(max_domains: usize) -> (MemoryCounters, Clock) {
-    let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
+    let clock = Clock::manual(Timestamp::from_second(1_800_000_000));
     (MemoryCounters::with_max_domains(clock.clone(), max_domains), clock)
 }
 

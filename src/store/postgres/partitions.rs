@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{Datelike, Utc};
 use deadpool_postgres::Object;
-use jiff::{Timestamp, tz::TimeZone};
 
 use super::error::Failure;
+use crate::clock::Timestamp;
 use crate::store::row::is_month;
 
 /// Months made ahead of the present one. The configured zone is at most a day away from UTC, so three are never none.
-const MONTHS_AHEAD: i16 = 3;
+const MONTHS_AHEAD: i32 = 3;
 /// Gateways make one partition after the other. `tollpart` in ASCII.
 const PARTITION_LOCK: i64 = 0x746f_6c6c_7061_7274;
 
@@ -45,11 +46,10 @@ impl Partitions {
 
 /// The months that must stand at this time: `2026-11` and the next three.
 pub(super) fn ahead(now_ms: i64) -> Vec<String> {
-    let now =
-        Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(TimeZone::UTC);
+    let now = Timestamp::from_millisecond(now_ms).in_zone(&Utc);
     (0..=MONTHS_AHEAD)
         .map(|later| {
-            let months = now.year() * 12 + i16::from(now.month()) - 1 + later;
+            let months = now.year() * 12 + now.month0().cast_signed() + later;
             format!("{:04}-{:02}", months / 12, months % 12 + 1)
         })
         .collect()

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::ToSpan;
-use jiff::tz::TimeZone;
+use chrono::{Datelike, Months, NaiveTime, Utc};
 use rusqlite::Connection;
 use tollgate::clock::Clock;
 
@@ -16,9 +15,9 @@ const BEFORE_TURN_S: u64 = 8;
 
 /// From now to the first second of the next month (UTC).
 fn to_next_month() -> Duration {
-    let now = Clock::system().now().to_zoned_datetime(TimeZone::UTC);
-    let next = now.first_of_month().unwrap().start_of_day().unwrap().checked_add(1.month()).unwrap();
-    let seconds = next.timestamp().as_second() - now.timestamp().as_second();
+    let now = Clock::system().now().in_zone(&Utc);
+    let next = now.date_naive().with_day(1).unwrap() + Months::new(1);
+    let seconds = next.and_time(NaiveTime::MIN).and_utc().timestamp() - now.timestamp();
     Duration::from_secs(seconds.unsigned_abs())
 }
 

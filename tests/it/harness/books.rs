@@ -6,9 +6,9 @@ mod postgres;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
+use tollgate::clock::Timestamp;
 
 /// How the upstream's count stands to the ledger's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
