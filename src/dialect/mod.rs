@@ -2,26 +2,24 @@
 //! exact shape of every error, rate-limit header and model list.
 //! Pure: it knows no store, no socket, no quota policy and no proxy; callers pass bytes in and get values out.
 
+mod answer;
 mod endpoint;
 mod error;
 mod headers;
 mod json;
-mod meter;
 mod models;
 mod multipart;
 mod rate;
-mod rename;
 mod rewrite;
 mod route;
 mod scan;
 
+pub use answer::{AnswerReader, Usage};
 pub use endpoint::{Body, Endpoint};
 pub use error::{Kind, LimitFacts, Problem, Rendered, Retry, render, stream_error_event};
 pub use headers::{is_client_secret_or_hop, is_upstream_private};
-pub use meter::{Meter, Usage, UsageChunkFilter};
 pub use models::{ModelInfo, list_form, model_list, model_one};
 pub use rate::{RateItem, RateUnit, is_upstream_rate_header, rate_headers};
-pub use rename::Rename;
 pub use rewrite::{needs_usage, rewrite};
 pub use route::{Route, RouteError, query_key, route, upstream_path};
 pub use scan::{Ask, ScanError, scan};

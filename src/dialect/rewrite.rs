@@ -11,7 +11,7 @@ use super::{Ask, Body, Endpoint, Route};
 mod tests;
 
 /// Whether the answer is a stream that reports its usage only when asked, and the caller did not ask. Then the body
-/// needs `want_usage`, and the extra event must be taken out of the answer again ([`super::UsageChunkFilter`]).
+/// needs `want_usage`, and the extra event must be taken out of the answer again ([`super::AnswerReader::drop_usage_chunk`]).
 pub fn needs_usage(route: &Route, ask: &Ask) -> bool {
     matches!(route.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
         && ask.stream

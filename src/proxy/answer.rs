@@ -12,11 +12,11 @@ use super::price::Cost;
 use super::{Gateway, cors};
 use crate::clock::Timestamp;
 use crate::dialect::{
-    Kind, Meter, Problem, RateItem, RateUnit, Rename, Usage, UsageChunkFilter, is_upstream_private,
-    is_upstream_rate_header, rate_headers, render,
+    AnswerReader, Kind, Problem, RateItem, RateUnit, Usage, is_upstream_private, is_upstream_rate_header,
+    rate_headers, render,
 };
 use crate::gate::{Ending, LimitView, Permit};
-use crate::quota::{Meter as Counted, Window};
+use crate::quota::{Meter, Window};
 use crate::store::Outcome;
 use crate::store::entry::Tokens;
 use crate::upstream::OnDisconnect;
@@ -95,14 +95,21 @@ fn begin(response: &mut ResponseHeader, forward: &mut Forward, status: u16, requ
         let (route, stream) = (&forward.route, forward.ask.stream || forward.route.stream_by_path);
         // an encoded body cannot be read: opaque to the meter, so its usage is estimated
         let seen = if is_plain { content_type.as_deref() } else { Some("application/octet-stream") };
-        let meter = Box::new(Meter::new(route.dialect, route.endpoint, seen, stream));
-        let filter = (forward.usage_added && is_events && is_plain).then(UsageChunkFilter::new);
-        let rename = forward.renames(content_type.as_deref().filter(|_| is_plain), is_events).map(Box::new);
-        if is_events || rename.is_some() {
+        let mut reader = Box::new(AnswerReader::new(route.dialect, route.endpoint, seen, stream));
+        if forward.usage_added && is_events && is_plain {
+            reader.drop_usage_chunk();
+        }
+        let is_json =
+            content_type.as_deref().is_some_and(|media| media.trim_start().starts_with("application/json"));
+        let renames = is_plain && (is_json || is_events) && forward.came_by_alias();
+        if renames {
+            reader.rename(&forward.ask.model);
+        }
+        if is_events || renames {
             // with a length, Pingora would flush only at the end; and a renamed answer has another
             chunked(response)?;
         }
-        forward.answer = Answer::Passing { meter, filter, rename };
+        forward.answer = Answer::Passing(reader);
         return Ok(());
     }
     let instead = matches!(status, 401 | 403).then(|| {
@@ -130,8 +137,8 @@ fn rate_items(permit: &Permit) -> Vec<RateItem> {
 
 fn rate_item(view: &LimitView) -> RateItem {
     let unit = match (view.meter, view.window) {
-        (Counted::InFlight, _) | (_, Window::Open) => RateUnit::Concurrent,
-        (Counted::Messages | Counted::Background, _) => RateUnit::Requests,
+        (Meter::InFlight, _) | (_, Window::Open) => RateUnit::Concurrent,
+        (Meter::Messages | Meter::Background, _) => RateUnit::Requests,
     };
     RateItem {
         name: view.name.to_string(),
@@ -149,18 +156,10 @@ impl Gateway {
     pub(super) fn piece(&self, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
         let Some(forward) = ctx.forward() else { return };
         match &mut forward.answer {
-            Answer::Passing { meter, filter, rename } => {
-                if let Some(chunk) = body.as_ref() {
-                    meter.feed(chunk);
-                }
-                if let Some(filter) = filter {
-                    *body = body.take().map(|chunk| filter.feed(chunk)).filter(|chunk| !chunk.is_empty());
-                }
-                if end && let Some(filter) = filter.take() {
-                    append(body, &filter.finish());
-                }
-                if let Some(rename) = rename {
-                    *body = body.take().map(|chunk| rename.feed(chunk));
+            Answer::Passing(reader) => {
+                *body = body.take().map(|chunk| reader.feed(chunk)).filter(|chunk| !chunk.is_empty());
+                if end {
+                    append(body, reader.rest());
                 }
                 if end {
                     let left = forward.shared.is_draining();
@@ -191,8 +190,8 @@ impl Gateway {
         let answer = std::mem::replace(&mut forward.answer, Answer::Ended);
         let Some(permit) = forward.permit.take() else { return };
         let (tokens, cost) = match answer {
-            Answer::Passing { meter, .. } => {
-                let tokens = tokens(&meter.finish(), forward.ask.input_bytes);
+            Answer::Passing(reader) => {
+                let tokens = tokens(&reader.finish(), forward.ask.input_bytes);
                 (tokens, self.cost(&forward.attempts.model, tokens))
             }
             Answer::None | Answer::Error { .. } | Answer::Ended => (Tokens::default(), Cost::default()),
@@ -207,19 +206,16 @@ impl Gateway {
     pub(super) fn allow_drain(&self, ctx: &mut Context) {
         let Some(forward) = ctx.forward() else { return };
         let OnDisconnect::Drain(drain) = forward.attempts.chosen.upstream.on_disconnect else { return };
-        if forward.permit.is_some() && matches!(forward.answer, Answer::Passing { .. }) {
+        if forward.permit.is_some() && matches!(forward.answer, Answer::Passing(_)) {
             forward.shared.may_drain(Bounds { drain, stopping: self.stopping.clone() });
         }
     }
 }
 
 impl Forward {
-    /// Puts the asked name into an answer that came by an alias. Where another model stood in, the answer keeps its name.
-    fn renames(&self, content_type: Option<&str>, is_events: bool) -> Option<Rename> {
-        let is_json = content_type?.trim_start().starts_with("application/json");
-        let by_alias = self.model != self.ask.model && self.attempts.model == self.model;
-        let new = || Rename::new(self.route.dialect, self.route.endpoint, is_events, &self.ask.model);
-        ((is_json || is_events) && by_alias).then(new)
+    /// Whether the answer has to bear the asked name. Where another model stood in, the answer keeps its name.
+    fn came_by_alias(&self) -> bool {
+        self.model != self.ask.model && self.attempts.model == self.model
     }
 }
 
@@ -243,13 +239,14 @@ fn tokens(usage: &Usage, input_bytes: usize) -> Tokens {
     }
 }
 
-fn append(body: &mut Option<Bytes>, tail: &Bytes) {
+fn append(body: &mut Option<Bytes>, tail: Bytes) {
     if tail.is_empty() {
         return;
     }
-    let mut joined = body.take().map(Vec::from).unwrap_or_default();
-    joined.extend_from_slice(tail);
-    *body = Some(joined.into());
+    *body = Some(match body.take() {
+        Some(body) => [body, tail].concat().into(),
+        None => tail,
+    });
 }
 
 /// An error text in which every occurrence of the key is blotted out.

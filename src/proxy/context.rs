@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::attempts::Attempts;
 use super::replay::Shared;
 use crate::clock::Stopwatch;
-use crate::dialect::{Ask, Dialect, Meter, Rename, Route, UsageChunkFilter};
+use crate::dialect::{AnswerReader, Ask, Dialect, Route};
 use crate::gate::Permit;
 use crate::telemetry::{InFlight, Labels};
 
@@ -73,15 +73,8 @@ pub struct Forward {
 pub enum Answer {
     /// No header yet.
     None,
-    /// 2xx: bytes pass, the meter looks at them.
-    Passing {
-        /// Reads the usage.
-        meter: Box<Meter>,
-        /// Takes out the usage chunk that we asked for.
-        filter: Option<UsageChunkFilter>,
-        /// Puts the name in that the caller asked for.
-        rename: Option<Box<Rename>>,
-    },
+    /// 2xx: bytes pass, and are read.
+    Passing(Box<AnswerReader>),
     /// Another status: the body is kept and cleaned before it passes.
     Error {
         /// The upstream's status.

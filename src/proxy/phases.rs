@@ -232,7 +232,7 @@ impl Gateway {
     async fn break_off(&self, session: &mut Session, ctx: &mut Context) {
         let dialect = ctx.dialect;
         let Some(forward) = ctx.forward() else { return };
-        let Answer::Passing { meter, .. } = &forward.answer else { return };
+        let Answer::Passing(reader) = &forward.answer else { return };
         let problem = Problem::new(Kind::Upstream, "The upstream broke off in the middle of its answer.");
         let event = stream_error_event(dialect, forward.route.endpoint, &problem);
         let is_stream = session.response_written().is_some_and(|header| {
@@ -244,7 +244,7 @@ impl Gateway {
         if !is_stream {
             return;
         }
-        let event = if meter.between_events() { event } else { format!("\n\n{event}") };
+        let event = if reader.between_events() { event } else { format!("\n\n{event}") };
         if session.write_response_body(Some(event.into()), false).await.is_err() {
             tracing::debug!("the client had gone before the error event");
             return;
@@ -271,11 +271,9 @@ impl Gateway {
             _ if forward.shared.is_draining() => (Outcome::Cancelled, outcome::CANCELLED),
             (Answer::None, Some(ErrorSource::Downstream)) => (Outcome::ClientGone, outcome::CANCELLED),
             (Answer::None | Answer::Error { .. }, _) => (Outcome::UpstreamError, outcome::UPSTREAM_ERROR),
-            (Answer::Passing { .. }, Some(ErrorSource::Downstream)) => {
-                (Outcome::Cancelled, outcome::CANCELLED)
-            }
-            (Answer::Passing { .. }, Some(_)) => (Outcome::Truncated, outcome::UPSTREAM_ERROR),
-            (Answer::Passing { .. }, None) => (Outcome::Ok, outcome::OK),
+            (Answer::Passing(_), Some(ErrorSource::Downstream)) => (Outcome::Cancelled, outcome::CANCELLED),
+            (Answer::Passing(_), Some(_)) => (Outcome::Truncated, outcome::UPSTREAM_ERROR),
+            (Answer::Passing(_), None) => (Outcome::Ok, outcome::OK),
             // recorded with the last byte; that the client left just then changes nothing
             (Answer::Ended, _) => {
                 (Outcome::Ok, if forward.is_2xx { outcome::OK } else { outcome::UPSTREAM_ERROR })

@@ -3,9 +3,17 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::dialect::UsageChunkFilter;
+use crate::dialect::{AnswerReader, Dialect, Endpoint};
+
+use super::SSE;
 
 const STREAM: &str = include_str!("../samples/openai_chat.sse");
+
+fn filter() -> AnswerReader {
+    let mut reader = AnswerReader::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
+    reader.drop_usage_chunk();
+    reader
+}
 
 /// The stream without its usage event.
 fn wanted(stream: &str, newline: &str) -> String {
@@ -14,12 +22,12 @@ fn wanted(stream: &str, newline: &str) -> String {
 }
 
 fn filtered<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut filter = UsageChunkFilter::new();
+    let mut filter = filter();
     let mut out = Vec::new();
     for chunk in chunks {
         out.extend_from_slice(&filter.feed(Bytes::copy_from_slice(chunk)));
     }
-    out.extend_from_slice(&filter.finish());
+    out.extend_from_slice(&filter.rest());
     String::from_utf8(out).unwrap()
 }
 
@@ -67,7 +75,7 @@ fn what_only_resembles_it_passes() {
 
 #[test]
 fn whole_events_pass_at_once_and_uncopied() {
-    let mut filter = UsageChunkFilter::new();
+    let mut filter = filter();
     let whole = Bytes::from_static(b"data: {\"choices\":[{}]}\n\n");
     let out = filter.feed(whole.clone());
     assert_eq!((out.as_ptr(), out.len()), (whole.as_ptr(), whole.len()));
@@ -79,7 +87,7 @@ fn whole_events_pass_at_once_and_uncopied() {
 
 #[test]
 fn a_long_event_is_not_held() {
-    let mut filter = UsageChunkFilter::new();
+    let mut filter = filter();
     let block = Bytes::from(vec![b'x'; 10 * 1024]);
     assert_eq!(filter.feed(Bytes::from_static(b"data: ")), "");
     assert_eq!(filter.feed(block.clone()), "");

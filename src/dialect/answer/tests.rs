@@ -2,12 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::{Meter, Usage};
+use bytes::Bytes;
+
+use super::{AnswerReader, Usage};
 use crate::dialect::{Dialect, Endpoint};
 
 mod endpoints;
 mod filter;
 mod hostile;
+mod one_pass;
+mod rename;
 
 const SSE: Option<&str> = Some("text/event-stream; charset=utf-8");
 const JSON: Option<&str> = Some("application/json");
@@ -22,7 +26,6 @@ struct Sample {
     /// Input, output, cached, reasoning.
     tokens: [Option<u64>; 4],
     text_bytes: u64,
-    model: &'static str,
 }
 
 impl Sample {
@@ -36,20 +39,19 @@ impl Sample {
             complete: true,
             suspect: false,
             output_bytes_seen: self.text_bytes,
-            response_model: Some(self.model.to_owned()),
         }
     }
 
     fn metered<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Usage {
-        let mut meter = Meter::new(self.dialect, self.endpoint, self.content_type, true);
+        let mut reader = AnswerReader::new(self.dialect, self.endpoint, self.content_type, true);
         for chunk in chunks {
-            meter.feed(chunk);
+            reader.feed(Bytes::copy_from_slice(chunk));
         }
-        meter.finish()
+        reader.finish()
     }
 }
 
-type Told = ([Option<u64>; 4], u64, &'static str);
+type Told = ([Option<u64>; 4], u64);
 
 fn samples() -> Vec<Sample> {
     streams().into_iter().chain(bodies()).collect()
@@ -60,9 +62,9 @@ fn sample(
     (dialect, endpoint): (Dialect, Endpoint),
     content_type: Option<&'static str>,
     body: &'static str,
-    (tokens, text_bytes, model): Told,
+    (tokens, text_bytes): Told,
 ) -> Sample {
-    Sample { name, dialect, endpoint, content_type, body, tokens, text_bytes, model }
+    Sample { name, dialect, endpoint, content_type, body, tokens, text_bytes }
 }
 
 fn streams() -> Vec<Sample> {
@@ -74,28 +76,28 @@ fn streams() -> Vec<Sample> {
             SSE,
             include_str!("samples/openai_chat.sse"),
             // `Say "usage": {"usage":{"prompt_tokens":1}}`, ` Grüße 😀⏎` with 3 bytes an escape, `{"usage":{}}`
-            ([Some(25), Some(40), Some(5), Some(12)], 42 + 16 + 12, "gpt-4o-2024-08-06"),
+            ([Some(25), Some(40), Some(5), Some(12)], 42 + 16 + 12),
         ),
         sample(
             "responses stream",
             (OpenAi, Endpoint::Responses),
             SSE,
             include_str!("samples/openai_responses.sse"),
-            ([Some(37), Some(11), Some(7), Some(2)], 10, "gpt-4.1-2025-04-14"),
+            ([Some(37), Some(11), Some(7), Some(2)], 10),
         ),
         sample(
             "messages stream",
             (Anthropic, Endpoint::Messages),
             SSE,
             include_str!("samples/anthropic.sse"),
-            ([Some(420), Some(15), Some(300), None], 5 + 29 + 7, "claude-sonnet-4-20250514"),
+            ([Some(420), Some(15), Some(300), None], 5 + 29 + 7),
         ),
         sample(
             "gemini stream",
             (Gemini, Endpoint::StreamGenerateContent),
             SSE,
             include_str!("samples/gemini.sse"),
-            ([Some(10), Some(24), Some(2), Some(20)], 6, "gemini-2.5-flash"),
+            ([Some(10), Some(24), Some(2), Some(20)], 6),
         ),
     ]
 }
@@ -108,21 +110,21 @@ fn bodies() -> Vec<Sample> {
             (Gemini, Endpoint::StreamGenerateContent),
             JSON,
             include_str!("samples/gemini_array.json"),
-            ([Some(8), Some(4), None, None], 3 + 25, "gemini-2.5-flash"),
+            ([Some(8), Some(4), None, None], 3 + 25),
         ),
         sample(
             "chat",
             (OpenAi, Endpoint::ChatCompletions),
             JSON,
             include_str!("samples/openai_chat.json"),
-            ([Some(19), Some(10), Some(0), Some(0)], 29, "gpt-4o-2024-08-06"),
+            ([Some(19), Some(10), Some(0), Some(0)], 29),
         ),
         sample(
             "message",
             (Anthropic, Endpoint::Messages),
             JSON,
             include_str!("samples/anthropic.json"),
-            ([Some(15), Some(6), Some(3), None], 2, "claude-opus-4"),
+            ([Some(15), Some(6), Some(3), None], 2),
         ),
     ]
 }
@@ -189,9 +191,9 @@ fn a_torn_answer_is_not_complete_and_keeps_what_it_knows() {
 #[test]
 fn other_calls_report_in_their_own_ways() {
     let read = |endpoint, body: &str| {
-        let mut meter = Meter::new(Dialect::OpenAi, endpoint, JSON, false);
-        meter.feed(body.as_bytes());
-        meter.finish()
+        let mut reader = AnswerReader::new(Dialect::OpenAi, endpoint, JSON, false);
+        reader.feed(Bytes::copy_from_slice(body.as_bytes()));
+        reader.finish()
     };
     let usage = read(
         Endpoint::Embeddings,
@@ -214,19 +216,19 @@ fn other_calls_report_in_their_own_ways() {
     assert_eq!((usage.input_tokens, usage.output_tokens, usage.output_bytes_seen), (Some(1), Some(2), 3));
 
     let stream = "event: transcript.text.done\ndata: {\"type\":\"transcript.text.done\",\"text\":\"hi\",\"usage\":{\"input_tokens\":14,\"output_tokens\":45}}\n\n";
-    let mut meter = Meter::new(Dialect::OpenAi, Endpoint::AudioTranscriptions, SSE, true);
-    meter.feed(stream.as_bytes());
-    let usage = meter.finish();
+    let mut reader = AnswerReader::new(Dialect::OpenAi, Endpoint::AudioTranscriptions, SSE, true);
+    reader.feed(Bytes::copy_from_slice(stream.as_bytes()));
+    let usage = reader.finish();
     assert_eq!((usage.input_tokens, usage.output_tokens, usage.complete), (Some(14), Some(45), true));
 
-    let mut speech = Meter::new(Dialect::OpenAi, Endpoint::AudioSpeech, Some("audio/mpeg"), false);
-    speech.feed(b"{\"usage\":{\"prompt_tokens\":1}}");
+    let mut speech = AnswerReader::new(Dialect::OpenAi, Endpoint::AudioSpeech, Some("audio/mpeg"), false);
+    speech.feed(Bytes::from_static(b"{\"usage\":{\"prompt_tokens\":1}}"));
     assert_eq!(speech.finish(), Usage { complete: true, ..Usage::default() });
 }
 
 #[test]
 fn it_is_known_whether_an_event_is_open() {
-    let mut meter = Meter::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
+    let mut reader = AnswerReader::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
     for (bytes, between) in [
         ("", true),
         (": c\n\n", true),
@@ -237,8 +239,8 @@ fn it_is_known_whether_an_event_is_open() {
         ("x\r\n\r", true),
         ("\n", true),
     ] {
-        meter.feed(bytes.as_bytes());
-        assert_eq!(meter.between_events(), between, "{bytes:?}");
+        reader.feed(Bytes::copy_from_slice(bytes.as_bytes()));
+        assert_eq!(reader.between_events(), between, "{bytes:?}");
     }
 }
 

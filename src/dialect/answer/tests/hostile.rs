@@ -1,13 +1,15 @@
 //! Streams that lie, break rules or never end.
 
+use bytes::Bytes;
+
 use super::{JSON, SSE};
-use crate::dialect::meter::{Meter, Usage};
+use crate::dialect::answer::{AnswerReader, Usage};
 use crate::dialect::{Dialect, Endpoint};
 
 fn chat(stream: &str) -> Usage {
-    let mut meter = Meter::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
-    meter.feed(stream.as_bytes());
-    meter.finish()
+    let mut reader = AnswerReader::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
+    reader.feed(Bytes::copy_from_slice(stream.as_bytes()));
+    reader.finish()
 }
 
 fn with_usage(usage: &str) -> Usage {
@@ -107,7 +109,7 @@ fn broken_events_leave_the_next_one_alone() {
 
 #[test]
 fn memory_does_not_grow_with_what_passes() {
-    let mut meter = Meter::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
+    let mut reader = AnswerReader::new(Dialect::OpenAi, Endpoint::ChatCompletions, SSE, true);
     let block = "x".repeat(64 * 1024);
     for start in [
         "data: {\"choices\":[{\"delta\":{\"content\":\"",
@@ -117,25 +119,24 @@ fn memory_does_not_grow_with_what_passes() {
         "\",\"type\":\"",
         "\",\"",
     ] {
-        meter.feed(start.as_bytes());
+        reader.feed(Bytes::copy_from_slice(start.as_bytes()));
         for _ in 0..64 {
-            meter.feed(block.as_bytes());
+            reader.feed(Bytes::copy_from_slice(block.as_bytes()));
         }
     }
-    assert!(meter.kept_bytes() < 64 * 1024, "{}", meter.kept_bytes());
-    meter.feed(b"\":1}\n\ndata: {\"usage\":{\"prompt_tokens\":3}}\n\n");
-    let usage = meter.finish();
+    assert!(reader.kept_bytes() < 64 * 1024, "{}", reader.kept_bytes());
+    reader.feed(Bytes::from_static(b"\":1}\n\ndata: {\"usage\":{\"prompt_tokens\":3}}\n\n"));
+    let usage = reader.finish();
     assert_eq!((usage.input_tokens, usage.suspect), (Some(3), true));
     assert_eq!(usage.output_bytes_seen, 64 * 64 * 1024);
-    assert_eq!(usage.response_model, None);
 }
 
 #[test]
 fn json_bodies_that_are_not_what_they_say() {
     let read = |endpoint, body: &str| {
-        let mut meter = Meter::new(Dialect::Gemini, endpoint, JSON, false);
-        meter.feed(body.as_bytes());
-        meter.finish()
+        let mut reader = AnswerReader::new(Dialect::Gemini, endpoint, JSON, false);
+        reader.feed(Bytes::copy_from_slice(body.as_bytes()));
+        reader.finish()
     };
     let object = "{\"usageMetadata\":{\"promptTokenCount\":3}}";
     let stream = Endpoint::StreamGenerateContent;

@@ -1,12 +1,14 @@
 //! The renamed member, at any split, and nothing else.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{JSON, SSE};
+use crate::dialect::{AnswerReader, Dialect, Endpoint};
 
 /// The body fed in pieces of these lengths, the last ones repeated.
-fn renamed(mut filter: Rename, body: &[u8], lengths: &[usize]) -> Vec<u8> {
+fn renamed(mut filter: AnswerReader, body: &[u8], lengths: &[usize]) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut rest, mut lengths) = (body, lengths.iter().cycle());
     while !rest.is_empty() {
@@ -17,12 +19,14 @@ fn renamed(mut filter: Rename, body: &[u8], lengths: &[usize]) -> Vec<u8> {
     out
 }
 
-fn of(dialect: Dialect, endpoint: Endpoint, events: bool) -> Rename {
-    Rename::new(dialect, endpoint, events, "fast")
+fn of(dialect: Dialect, endpoint: Endpoint, events: bool) -> AnswerReader {
+    let mut reader = AnswerReader::new(dialect, endpoint, if events { SSE } else { JSON }, events);
+    reader.rename("fast");
+    reader
 }
 
 /// Each case at every split into two, and byte by byte.
-fn check(filter: impl Fn() -> Rename, body: &str, expected: &str) {
+fn check(filter: impl Fn() -> AnswerReader, body: &str, expected: &str) {
     for at in 1..=body.len() {
         let out = renamed(filter(), body.as_bytes(), &[at, body.len()]);
         assert_eq!(String::from_utf8(out).unwrap(), expected, "split at {at}");

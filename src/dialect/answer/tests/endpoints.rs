@@ -1,9 +1,10 @@
 //! The endpoints that the larger samples leave out, in the shapes of their references: the same usage however the answer is
 //! split.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{JSON, Meter, SSE, Usage};
+use super::{AnswerReader, JSON, SSE, Usage};
 use crate::dialect::{Dialect, Endpoint};
 
 /// Whose call, how it is answered, and the tokens that it reports: input and output.
@@ -190,11 +191,11 @@ fn counts() -> Vec<Case> {
 
 fn metered<'a>(case: &Case, chunks: impl IntoIterator<Item = &'a [u8]>) -> Usage {
     let (dialect, endpoint, content_type, ..) = *case;
-    let mut meter = Meter::new(dialect, endpoint, content_type, content_type == SSE);
+    let mut reader = AnswerReader::new(dialect, endpoint, content_type, content_type == SSE);
     for chunk in chunks {
-        meter.feed(chunk);
+        reader.feed(Bytes::copy_from_slice(chunk));
     }
-    meter.finish()
+    reader.finish()
 }
 
 #[test]

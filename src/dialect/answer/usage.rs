@@ -1,19 +1,18 @@
 //! What the usage members of each API mean, and when an answer of each API is complete.
-//! It sees events that `probe` has cut out, never the text of an answer.
+//! It sees the members that `probe` has cut out, never the text of an answer.
 
 use serde_json::{Map, Value};
 
 use super::Usage;
-use super::probe::{Event, Holder};
-use crate::dialect::{Dialect, Endpoint};
+use super::member::Members;
+use crate::dialect::Dialect;
 
 /// A thousand times today's largest contexts; sums of counts below it stay far inside 64 bits.
 const MAX_TOKENS: u64 = 1_000_000_000;
 
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct UsageTally {
     dialect: Dialect,
-    endpoint: Endpoint,
     usage: Usage,
     /// Anthropic's input in its parts: fresh, written to the cache, read from it.
     input_parts: [Option<u64>; 3],
@@ -21,21 +20,21 @@ pub(super) struct Tally {
     done: bool,
 }
 
-impl Tally {
-    pub(super) fn new(dialect: Dialect, endpoint: Endpoint) -> Self {
-        Self { dialect, endpoint, usage: Usage::default(), input_parts: [None; 3], done: false }
+impl UsageTally {
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self { dialect, usage: Usage::default(), input_parts: [None; 3], done: false }
     }
 
     /// A whole event, or a whole JSON body.
-    pub(super) fn event(&mut self, event: &Event<'_>) {
+    pub(super) fn event(&mut self, event: &Members) {
         if self.done {
             return;
         }
         self.torn(event);
-        let kind = event.kind.and_then(|raw| raw.strip_prefix(b"\"")?.strip_suffix(b"\""));
+        let kind = event.kind.get().and_then(|raw| raw.strip_prefix(b"\"")?.strip_suffix(b"\""));
         let last = match self.dialect {
             Dialect::OpenAi => {
-                self.done = event.head == b"[DONE]";
+                self.done = event.head.trim_ascii() == b"[DONE]";
                 self.done || kind.is_some_and(ends_openai)
             }
             Dialect::Anthropic => {
@@ -49,20 +48,14 @@ impl Tally {
     }
 
     /// What is left when the bytes broke off: members that were read to their end are as true as ever.
-    pub(super) fn torn(&mut self, event: &Event<'_>) {
-        self.usage.suspect |= event.odd;
+    pub(super) fn torn(&mut self, event: &Members) {
+        self.usage.suspect |= event.usage_twice || event.usage.overflow;
         self.usage.output_bytes_seen = self.usage.output_bytes_seen.saturating_add(event.text_bytes);
-        if self.usage.response_model.is_none() {
-            self.usage.response_model = event
-                .model
-                .and_then(|raw| serde_json::from_slice(raw).ok())
-                .filter(|name: &String| !name.is_empty());
-        }
-        match (self.dialect, event.usage, event.usage_metadata) {
-            (Dialect::OpenAi, Some((holder, raw)), _) if self.openai_holder(holder) => self.openai(raw),
-            (Dialect::Anthropic, Some((Holder::Top | Holder::Message, raw)), _) => self.anthropic(raw),
-            (Dialect::Gemini, _, Some(raw)) => self.gemini(raw),
-            _ => {}
+        let Some(usage) = event.usage.get().and_then(|raw| self.object(raw)) else { return };
+        match self.dialect {
+            Dialect::OpenAi => self.openai(&usage),
+            Dialect::Anthropic => self.anthropic(&usage),
+            Dialect::Gemini => self.gemini(&usage),
         }
     }
 
@@ -75,27 +68,18 @@ impl Tally {
         self.usage
     }
 
-    fn openai_holder(&self, holder: Holder) -> bool {
-        match holder {
-            Holder::Top => true,
-            Holder::Response => self.endpoint == Endpoint::Responses,
-            Holder::Message => false,
-        }
-    }
-
     /// Chat and completions: <https://platform.openai.com/docs/api-reference/chat/object>; responses, images and audio
     /// use the other pair of names.
-    fn openai(&mut self, raw: &[u8]) {
-        let Some(usage) = self.object(raw) else { return };
-        let input = self.count(&usage, &["prompt_tokens", "input_tokens"]);
-        let mut output = self.count(&usage, &["completion_tokens", "output_tokens"]);
-        if let (Some(input), None, Some(total)) = (input, output, self.count(&usage, &["total_tokens"])) {
+    fn openai(&mut self, usage: &Map<String, Value>) {
+        let input = self.count(usage, &["prompt_tokens", "input_tokens"]);
+        let mut output = self.count(usage, &["completion_tokens", "output_tokens"]);
+        if let (Some(input), None, Some(total)) = (input, output, self.count(usage, &["total_tokens"])) {
             // embeddings report no output
             output = Some(total.saturating_sub(input));
         }
-        let cached = self.detail(&usage, &["prompt_tokens_details", "input_tokens_details"], "cached_tokens");
+        let cached = self.detail(usage, &["prompt_tokens_details", "input_tokens_details"], "cached_tokens");
         let reasoning =
-            self.detail(&usage, &["completion_tokens_details", "output_tokens_details"], "reasoning_tokens");
+            self.detail(usage, &["completion_tokens_details", "output_tokens_details"], "reasoning_tokens");
         set(&mut self.usage.input_tokens, input);
         set(&mut self.usage.output_tokens, output);
         set(&mut self.usage.cached_tokens, cached);
@@ -104,14 +88,13 @@ impl Tally {
 
     /// `message_start` and `message_delta` carry running totals:
     /// <https://docs.anthropic.com/en/docs/build-with-claude/streaming>
-    fn anthropic(&mut self, raw: &[u8]) {
-        let Some(usage) = self.object(raw) else { return };
+    fn anthropic(&mut self, usage: &Map<String, Value>) {
         let parts = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
-            .map(|name| self.count(&usage, &[name]));
+            .map(|name| self.count(usage, &[name]));
         for (known, part) in self.input_parts.iter_mut().zip(parts) {
             set(known, part);
         }
-        let output = self.count(&usage, &["output_tokens"]);
+        let output = self.count(usage, &["output_tokens"]);
         set(&mut self.usage.output_tokens, output);
         set(&mut self.usage.cached_tokens, self.input_parts[2]);
         self.usage.input_tokens = sum(self.input_parts);
@@ -119,13 +102,12 @@ impl Tally {
 
     /// `candidatesTokenCount` leaves out the thoughts, `promptTokenCount` has the cached part in it:
     /// <https://ai.google.dev/api/generate-content#UsageMetadata>
-    fn gemini(&mut self, raw: &[u8]) {
-        let Some(usage) = self.object(raw) else { return };
+    fn gemini(&mut self, usage: &Map<String, Value>) {
         let input =
-            [self.count(&usage, &["promptTokenCount"]), self.count(&usage, &["toolUsePromptTokenCount"])];
-        let thoughts = self.count(&usage, &["thoughtsTokenCount"]);
-        let output = [self.count(&usage, &["candidatesTokenCount"]), thoughts];
-        let cached = self.count(&usage, &["cachedContentTokenCount"]);
+            [self.count(usage, &["promptTokenCount"]), self.count(usage, &["toolUsePromptTokenCount"])];
+        let thoughts = self.count(usage, &["thoughtsTokenCount"]);
+        let output = [self.count(usage, &["candidatesTokenCount"]), thoughts];
+        let cached = self.count(usage, &["cachedContentTokenCount"]);
         set(&mut self.usage.input_tokens, sum(input));
         set(&mut self.usage.output_tokens, sum(output));
         set(&mut self.usage.cached_tokens, cached);
