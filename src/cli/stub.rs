@@ -3,9 +3,10 @@
 //! the gateway: no quota, no store, no configuration.
 //!
 //! Tests steer an answer by `x-stub-*` request headers (see `stub/controls.rs`) and read back what arrived at `GET /stub/stats`
-//! (see `stub/tally.rs`).
+//! (see `stub/books.rs`).
 
 mod anthropic;
+mod books;
 mod controls;
 mod gemini;
 mod media;
@@ -14,7 +15,6 @@ mod play;
 mod prompt;
 mod refuse;
 mod responses;
-mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -33,11 +33,12 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use crate::clock::Clock;
+use crate::dialect::Dialect;
+use books::{AnswerEnd, Books, OpenAnswer};
 use controls::Controls;
-use play::{Pieces, Reply, Turn, hex_sha256};
+use play::{Answered, Reply, Turn, Words, hex_sha256};
 use prompt::Prompt;
-use refuse::{Dialect, Refusal};
-use tally::{Guard, Tally};
+use refuse::StubError;
 
 /// The largest request body taken, in bytes: twice the gateway's default `max_body`, so that the gateway's own limit is
 /// what a test meets first.
@@ -77,193 +78,142 @@ pub async fn serve(
 
 /// The stub as an axum router with its own, empty statistics.
 pub fn router(settings: StubSettings) -> Router {
-    let stub = Stub { settings, tally: Arc::new(Tally::default()) };
+    use Bill::{Input, InputAndOutput, Nothing};
+    use Dialect::{Anthropic, OpenAi};
     Router::new()
         .route("/stub/stats", get(read_stats).delete(reset_stats))
-        .route("/v1/chat/completions", takes(Kind::Chat))
-        .route("/v1/completions", takes(Kind::Completion))
-        .route("/v1/responses", takes(Kind::Responses))
-        .route("/v1/embeddings", takes(Kind::Embeddings))
-        .route("/v1/audio/transcriptions", takes(Kind::Transcription))
-        .route("/v1/audio/translations", takes(Kind::Transcription))
-        .route("/v1/audio/speech", takes(Kind::Speech))
-        .route("/v1/images/generations", takes(Kind::Images))
-        .route("/v1/messages", takes(Kind::Messages))
-        .route("/v1/messages/count_tokens", takes(Kind::CountTokens))
+        .route("/v1/chat/completions", takes(OpenAi, InputAndOutput, |turn| Ok(openai::chat(turn))))
+        .route("/v1/completions", takes(OpenAi, InputAndOutput, |turn| Ok(openai::completion(turn))))
+        .route("/v1/responses", takes(OpenAi, InputAndOutput, |turn| Ok(responses::responses(turn))))
+        .route("/v1/embeddings", takes(OpenAi, Input, openai::embeddings))
+        .route(
+            "/v1/audio/transcriptions",
+            takes(OpenAi, InputAndOutput, |turn| Ok(media::transcription(turn))),
+        )
+        .route("/v1/audio/translations", takes(OpenAi, InputAndOutput, |turn| Ok(media::transcription(turn))))
+        .route("/v1/audio/speech", takes(OpenAi, Input, |turn| Ok(media::speech(turn))))
+        .route("/v1/images/generations", takes(OpenAi, InputAndOutput, |turn| Ok(media::images(turn))))
+        .route("/v1/messages", takes(Anthropic, InputAndOutput, |turn| Ok(anthropic::messages(turn))))
+        .route(
+            "/v1/messages/count_tokens",
+            takes(Anthropic, Nothing, |turn| Ok(anthropic::count_tokens(turn))),
+        )
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{*spec}", post(gemini_call))
         .route("/v1beta/models", get(gemini::models))
         .route("/v1beta/models/{*spec}", post(gemini_call))
         .fallback(unknown_path)
-        .with_state(stub)
+        .with_state(Stub { settings, books: Arc::new(Books::default()) })
 }
 
 #[derive(Clone, Debug)]
 struct Stub {
     settings: StubSettings,
-    tally: Arc<Tally>,
+    books: Arc<Books>,
 }
 
-/// One endpoint, whatever its path was.
+/// One call of an API, whatever its path was.
+#[derive(Clone, Copy)]
+struct Call {
+    dialect: Dialect,
+    bill: Bill,
+    reply: fn(&Turn) -> Answered,
+}
+
+/// Which tokens of an answer a provider charges for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Chat,
-    Completion,
-    Responses,
-    Embeddings,
-    Transcription,
-    Speech,
-    Images,
-    Messages,
-    CountTokens,
-    Generate,
-    StreamGenerate,
-    EmbedContent,
-    BatchEmbedContents,
-    GeminiCountTokens,
+enum Bill {
+    Nothing,
+    Input,
+    InputAndOutput,
 }
 
-impl Kind {
-    fn of_gemini_verb(verb: &str) -> Option<Self> {
-        Some(match verb {
-            "generateContent" => Self::Generate,
-            "streamGenerateContent" => Self::StreamGenerate,
-            "embedContent" => Self::EmbedContent,
-            "batchEmbedContents" => Self::BatchEmbedContents,
-            "countTokens" => Self::GeminiCountTokens,
-            _ => return None,
-        })
-    }
-
-    fn dialect(self) -> Dialect {
-        match self {
-            Self::Chat
-            | Self::Completion
-            | Self::Responses
-            | Self::Embeddings
-            | Self::Transcription
-            | Self::Speech
-            | Self::Images => Dialect::OpenAi,
-            Self::Messages | Self::CountTokens => Dialect::Anthropic,
-            Self::Generate
-            | Self::StreamGenerate
-            | Self::EmbedContent
-            | Self::BatchEmbedContents
-            | Self::GeminiCountTokens => Dialect::Gemini,
-        }
-    }
-
-    /// A provider charges for it.
-    fn is_billed(self) -> bool {
-        !matches!(self, Self::CountTokens | Self::GeminiCountTokens)
-    }
-
-    /// Its answer has output tokens.
-    fn writes(self) -> bool {
-        self.is_billed()
-            && !matches!(
-                self,
-                Self::Embeddings | Self::EmbedContent | Self::BatchEmbedContents | Self::Speech
-            )
-    }
-
-    fn reply(self, turn: &Turn) -> Result<Reply, String> {
-        Ok(match self {
-            Self::Chat => openai::chat(turn),
-            Self::Completion => openai::completion(turn),
-            Self::Responses => responses::responses(turn),
-            Self::Embeddings => openai::embeddings(turn)?,
-            Self::Transcription => media::transcription(turn),
-            Self::Speech => media::speech(turn),
-            Self::Images => media::images(turn),
-            Self::Messages => anthropic::messages(turn),
-            Self::CountTokens => anthropic::count_tokens(turn),
-            Self::Generate => gemini::generate(turn),
-            Self::StreamGenerate => gemini::stream_generate(turn),
-            Self::EmbedContent => gemini::embed(turn),
-            Self::BatchEmbedContents => gemini::batch_embed(turn)?,
-            Self::GeminiCountTokens => gemini::count_tokens(turn),
-        })
-    }
-}
-
-fn takes(kind: Kind) -> MethodRouter<Stub> {
-    post(async move |State(stub): State<Stub>, request: Request| answer(&stub, kind, None, request).await)
+fn takes(dialect: Dialect, bill: Bill, reply: fn(&Turn) -> Answered) -> MethodRouter<Stub> {
+    let call = Call { dialect, bill, reply };
+    post(async move |State(stub): State<Stub>, request: Request| answer(&stub, call, None, request).await)
 }
 
 async fn gemini_call(State(stub): State<Stub>, Path(spec): Path<String>, request: Request) -> Response {
-    let split = spec.rsplit_once(':').and_then(|(model, verb)| Some((model, Kind::of_gemini_verb(verb)?)));
-    match split {
-        Some((model, kind)) => answer(&stub, kind, Some(model.to_owned()), request).await,
-        None => Refusal::not_found(request.uri().path()).in_dialect(Dialect::Gemini),
-    }
+    let (model, verb) = spec.rsplit_once(':').unwrap_or_default();
+    let (bill, reply): (_, fn(&Turn) -> Answered) = match verb {
+        "generateContent" => (Bill::InputAndOutput, |turn| Ok(gemini::generate(turn))),
+        "streamGenerateContent" => (Bill::InputAndOutput, |turn| Ok(gemini::stream_generate(turn))),
+        "embedContent" => (Bill::Input, |turn| Ok(gemini::embed(turn))),
+        "batchEmbedContents" => (Bill::Input, gemini::batch_embed),
+        "countTokens" => (Bill::Nothing, |turn| Ok(gemini::count_tokens(turn))),
+        _ => return not_found(request.uri().path(), Dialect::Gemini),
+    };
+    answer(&stub, Call { dialect: Dialect::Gemini, bill, reply }, Some(model.to_owned()), request).await
 }
 
+/// The dialect is the best guess for a path that is not served.
 async fn unknown_path(request: Request) -> Response {
     let path = request.uri().path();
-    Refusal::not_found(path).in_dialect(Dialect::of_path(path))
+    let dialect = match path {
+        _ if path.starts_with("/v1beta") => Dialect::Gemini,
+        _ if path.starts_with("/v1/messages") => Dialect::Anthropic,
+        _ => Dialect::OpenAi,
+    };
+    not_found(path, dialect)
+}
+
+fn not_found(path: &str, dialect: Dialect) -> Response {
+    let message = format!("the stub does not serve `{path}`");
+    StubError::new(StatusCode::NOT_FOUND, message).in_dialect(dialect)
 }
 
 async fn read_stats(State(stub): State<Stub>) -> Json<Value> {
-    Json(stub.tally.to_json())
+    Json(stub.books.to_json())
 }
 
 async fn reset_stats(State(stub): State<Stub>) -> StatusCode {
-    stub.tally.reset();
+    stub.books.reset();
     StatusCode::NO_CONTENT
 }
 
-/// From a request to its answer. The guard lives as long as the answer does: dropped early, it counts a client that left.
-async fn answer(stub: &Stub, kind: Kind, path_model: Option<String>, request: Request) -> Response {
-    let mut guard = stub.tally.begin(request.uri().path(), request.headers());
-    match prepare(stub, kind, path_model, request, &mut guard).await {
-        Ok((reply, controls)) => reply.into_response(kind.dialect(), &controls, guard),
-        Err(refusal) => {
-            if !refusal.client_left {
-                guard.failed();
+/// From a request to its answer. Its entry in the books stays open as long as the answer does: dropped early, it counts a
+/// client that left.
+async fn answer(stub: &Stub, call: Call, path_model: Option<String>, request: Request) -> Response {
+    let mut open = stub.books.begin(request.uri().path(), request.headers());
+    match prepare(stub, call, path_model, request, &mut open).await {
+        Ok((reply, controls)) => reply.into_response(call.dialect, &controls, open),
+        Err(error) => {
+            if !error.client_left {
+                open.ended(AnswerEnd::Failed);
             }
-            refusal.in_dialect(kind.dialect())
+            error.in_dialect(call.dialect)
         }
     }
 }
 
 async fn prepare(
     stub: &Stub,
-    kind: Kind,
+    call: Call,
     path_model: Option<String>,
     request: Request,
-    guard: &mut Guard,
-) -> Result<(Reply, Controls), Refusal> {
+    open: &mut OpenAnswer,
+) -> Result<(Reply, Controls), StubError> {
     let (parts, body) = request.into_parts();
     let mut controls =
-        Controls::read(&parts.headers, stub.settings.piece_delay).map_err(Refusal::bad_request)?;
-    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(Refusal::unread)?;
-    if controls.echo_hash {
-        controls.body_sha256 = Some(hex_sha256(&bytes));
-    }
-    let body = read_body(&parts.headers, &bytes).map_err(Refusal::bad_request)?;
-    let model = match path_model {
-        Some(model) => model,
-        None => body
-            .get("model")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-            .ok_or_else(|| Refusal::bad_request("the body has no `model`".into()))?,
-    };
-    guard.read(&model, bytes.len(), controls.body_sha256.as_deref());
+        Controls::read(&parts.headers, stub.settings.piece_delay).map_err(StubError::bad_request)?;
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(StubError::unread)?;
+    controls.body_sha256 = controls.echo_hash.then(|| hex_sha256(&bytes));
+    let body = read_body(&parts.headers, &bytes).map_err(StubError::bad_request)?;
+    let model = path_model
+        .or_else(|| body.get("model")?.as_str().map(str::to_owned))
+        .ok_or_else(|| StubError::bad_request("the body has no `model`".into()))?;
+    open.read(&model, bytes.len(), controls.body_sha256.as_deref());
     if !controls.delay.is_zero() {
         tokio::time::sleep(controls.delay).await;
     }
     if let Some(status) = controls.status {
-        return Err(Refusal::asked_for(status));
+        let message = format!("the stub was asked to answer {}", status.as_u16());
+        return Err(StubError::new(status, message));
     }
-    let mut prompt = Prompt::read(&body);
-    if kind == Kind::Transcription {
-        prompt.add_file_bytes(body.get("file_bytes").and_then(Value::as_u64).unwrap_or(0));
-    }
-    let pieces = Pieces::for_turn(&model, &prompt, &controls, bytes.len());
+    let prompt = Prompt::read(&body);
+    let pieces = Words::for_turn(&model, &prompt, &controls, bytes.len());
     let turn = Turn {
-        number: guard.number(),
+        number: open.number(),
         created_s: stub.settings.clock.now_ms() / 1_000,
         sse: parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse")),
         model,
@@ -272,12 +222,12 @@ async fn prepare(
         pieces,
         with_usage: !controls.no_usage,
     };
-    let reply = kind.reply(&turn).map_err(Refusal::bad_request)?;
-    if kind.is_billed() {
-        guard.promised(turn.prompt.tokens());
-        if kind.writes() && !matches!(reply, Reply::Stream(_)) {
-            guard.pieces(turn.pieces.len());
-        }
+    let reply = (call.reply)(&turn).map_err(StubError::bad_request)?;
+    if call.bill != Bill::Nothing {
+        open.promised(turn.prompt.tokens());
+    }
+    if call.bill == Bill::InputAndOutput && matches!(reply, Reply::Whole { .. }) {
+        open.pieces(turn.pieces.len());
     }
     Ok((reply, controls))
 }

@@ -12,12 +12,14 @@
 //! | `x-stub-echo-hash` | any | says SHA-256 and length of the received body, in the text and in `x-stub-body-sha256` |
 //! | `x-stub-tool` | any | answers with a call of the first tool given, unless a tool result is in the prompt already |
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 /// The most pieces one answer may have: a long stream for load tests, still a bounded one.
-pub(super) const MAX_PIECES: u64 = 100_000;
+const MAX_PIECES: usize = 100_000;
 
 /// The longest wait, in milliseconds: beyond every timeout a test sets.
 const MAX_DELAY_MS: u64 = 600_000;
@@ -25,7 +27,7 @@ const MAX_DELAY_MS: u64 = 600_000;
 /// The controls of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Controls {
-    pub status: Option<u16>,
+    pub status: Option<StatusCode>,
     pub pieces: Option<usize>,
     pub delay: Duration,
     pub piece_delay: Duration,
@@ -40,14 +42,14 @@ pub(super) struct Controls {
 impl Controls {
     /// Reads the headers; `piece_delay` is the default for a request that does not say.
     pub fn read(headers: &HeaderMap, piece_delay: Duration) -> Result<Self, String> {
+        let ms = |name| number(headers, name, 0, MAX_DELAY_MS).map(|ms| ms.map(Duration::from_millis));
         let status = number(headers, "x-stub-status", 400, 599)?;
         Ok(Self {
-            status: status.map(|status| u16::try_from(status).unwrap_or(u16::MAX)),
-            pieces: count(headers, "x-stub-pieces", 1)?,
-            delay: Duration::from_millis(number(headers, "x-stub-delay-ms", 0, MAX_DELAY_MS)?.unwrap_or(0)),
-            piece_delay: number(headers, "x-stub-piece-delay-ms", 0, MAX_DELAY_MS)?
-                .map_or(piece_delay, Duration::from_millis),
-            cut_after: count(headers, "x-stub-cut-after", 0)?,
+            status: status.and_then(|status: u16| StatusCode::from_u16(status).ok()),
+            pieces: number(headers, "x-stub-pieces", 1, MAX_PIECES)?,
+            delay: ms("x-stub-delay-ms")?.unwrap_or_default(),
+            piece_delay: ms("x-stub-piece-delay-ms")?.unwrap_or(piece_delay),
+            cut_after: number(headers, "x-stub-cut-after", 0, MAX_PIECES)?,
             no_usage: headers.contains_key("x-stub-no-usage"),
             echo_hash: headers.contains_key("x-stub-echo-hash"),
             tool: headers.contains_key("x-stub-tool"),
@@ -56,16 +58,14 @@ impl Controls {
     }
 }
 
-fn count(headers: &HeaderMap, name: &str, min: u64) -> Result<Option<usize>, String> {
-    let value = number(headers, name, min, MAX_PIECES)?;
-    Ok(value.map(|value| usize::try_from(value).unwrap_or(usize::MAX)))
-}
-
-fn number(headers: &HeaderMap, name: &str, min: u64, max: u64) -> Result<Option<u64>, String> {
+fn number<T>(headers: &HeaderMap, name: &str, min: T, max: T) -> Result<Option<T>, String>
+where
+    T: Copy + PartialOrd + FromStr + Display,
+{
     let Some(value) = headers.get(name) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
-    match number {
-        Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
-        _ => Err(format!("`{name}` is {value:?}; allowed: a whole number from {min} to {max}")),
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    match number.filter(|number| (&min..=&max).contains(&number)) {
+        None => Err(format!("`{name}` is {value:?}; allowed: a whole number from {min} to {max}")),
+        number => Ok(number),
     }
 }

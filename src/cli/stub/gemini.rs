@@ -5,31 +5,28 @@ use axum::Json;
 use serde_json::{Value, json};
 
 use super::openai::{MODELS, vector};
-use super::play::{Reply, Script, Turn};
+use super::play::{Answered, Reply, Turn};
 
 /// Length of an embedding.
-const DIMENSIONS: usize = 8;
+const DIMENSIONS: u64 = 8;
 
 /// `GET /v1beta/models`.
 pub(super) async fn models() -> Json<Value> {
-    let models: Vec<Value> = MODELS
-        .iter()
-        .map(|id| {
-            json!({
-                "name": format!("models/{id}"), "displayName": id, "version": "stub", "inputTokenLimit": 1_000_000,
-                "outputTokenLimit": 8_192, "supportedGenerationMethods": ["generateContent", "countTokens"],
-            })
+    let models = MODELS.map(|id| {
+        json!({
+            "name": format!("models/{id}"), "displayName": id, "version": "stub", "inputTokenLimit": 1_000_000,
+            "outputTokenLimit": 8_192, "supportedGenerationMethods": ["generateContent", "countTokens"],
         })
-        .collect();
+    });
     Json(json!({"models": models}))
 }
 
 /// `:generateContent`.
 pub(super) fn generate(turn: &Turn) -> Reply {
     let mut body = base(turn);
-    body["candidates"] = json!([candidate(&part(turn, turn.pieces.whole()), Some("STOP"))]);
-    turn.add_usage(&mut body, "usageMetadata", usage(turn.prompt.tokens(), turn.pieces.len()));
-    Reply::Json(body)
+    body["candidates"] = json!([candidate(&part(turn), Some("STOP"))]);
+    let usage = usage(turn.prompt.tokens(), turn.pieces.len());
+    Reply::json(&turn.with_usage(body, "usageMetadata", usage))
 }
 
 /// `:streamGenerateContent`. A function call comes whole, in one piece, as from the real service.
@@ -37,19 +34,17 @@ pub(super) fn stream_generate(turn: &Turn) -> Reply {
     let mut pieces = turn.pieces.clone();
     let (base, input, with_usage, sse) = (base(turn), turn.prompt.tokens(), turn.with_usage, turn.sse);
     let output = pieces.len();
-    let call = pieces.tool.is_some().then(|| part(turn, pieces.whole()));
+    let call = pieces.tool.is_some().then(|| part(turn));
     if call.is_some() {
         pieces.join();
     }
     let last = pieces.len().saturating_sub(1);
     let piece = move |index: usize, text: String| {
         let part = call.clone().unwrap_or_else(|| json!({"text": text}));
-        let finish = (index == last).then_some("STOP");
         let mut chunk = base.clone();
-        chunk["candidates"] = json!([candidate(&part, finish)]);
+        chunk["candidates"] = json!([candidate(&part, (index == last).then_some("STOP"))]);
         if with_usage {
-            let so_far = if index == last { output } else { index + 1 };
-            chunk["usageMetadata"] = usage(input, so_far);
+            chunk["usageMetadata"] = usage(input, if index == last { output } else { index + 1 });
         }
         match (sse, index) {
             (true, _) => format!("data: {chunk}\r\n\r\n"),
@@ -57,38 +52,30 @@ pub(super) fn stream_generate(turn: &Turn) -> Reply {
             (false, _) => format!(",\r\n{chunk}"),
         }
     };
-    Reply::Stream(Script {
-        content_type: if sse { "text/event-stream" } else { "application/json; charset=UTF-8" },
-        open: String::new(),
-        piece: Box::new(piece),
-        close: if sse { String::new() } else { "]".into() },
-        pieces,
-    })
+    let (content_type, close) =
+        if sse { ("text/event-stream", "") } else { ("application/json; charset=UTF-8", "]") };
+    let (open, piece) = (String::new().into(), Box::new(piece));
+    Reply::Frames { content_type, open, piece, close: close.into(), pieces }
 }
 
 /// `:embedContent`.
 pub(super) fn embed(turn: &Turn) -> Reply {
-    let mut body = json!({"embedding": embedding(turn.body.get("content"))});
-    turn.add_usage(&mut body, "usageMetadata", json!({"promptTokenCount": turn.prompt.tokens()}));
-    Reply::Json(body)
+    embedded(turn, json!({"embedding": embedding(&turn.body)}))
 }
 
 /// `:batchEmbedContents`.
-pub(super) fn batch_embed(turn: &Turn) -> Result<Reply, String> {
+pub(super) fn batch_embed(turn: &Turn) -> Answered {
     let requests =
         turn.body.get("requests").and_then(Value::as_array).ok_or("the body has no list `requests`")?;
-    let embeddings: Vec<Value> = requests.iter().map(|request| embedding(request.get("content"))).collect();
-    let mut body = json!({"embeddings": embeddings});
-    turn.add_usage(&mut body, "usageMetadata", json!({"promptTokenCount": turn.prompt.tokens()}));
-    Ok(Reply::Json(body))
+    let embeddings: Vec<Value> = requests.iter().map(embedding).collect();
+    Ok(embedded(turn, json!({"embeddings": embeddings})))
 }
 
 /// `:countTokens`.
 pub(super) fn count_tokens(turn: &Turn) -> Reply {
     let tokens = turn.prompt.tokens();
-    Reply::Json(
-        json!({"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]}),
-    )
+    let details = json!([{"modality": "TEXT", "tokenCount": tokens}]);
+    Reply::json(&json!({"totalTokens": tokens, "promptTokensDetails": details}))
 }
 
 fn base(turn: &Turn) -> Value {
@@ -103,14 +90,10 @@ fn candidate(part: &Value, finish: Option<&str>) -> Value {
     candidate
 }
 
-fn part(turn: &Turn, whole: String) -> Value {
+fn part(turn: &Turn) -> Value {
     match &turn.pieces.tool {
-        None => json!({"text": whole}),
-        Some(name) => {
-            // The arguments were written by the stub itself; were they not JSON, the caller would see the text.
-            let args: Value = serde_json::from_str(&whole).unwrap_or(Value::String(whole));
-            json!({"functionCall": {"name": name, "args": args}})
-        }
+        None => json!({"text": turn.pieces.whole()}),
+        Some(name) => json!({"functionCall": {"name": name, "args": turn.arguments()}}),
     }
 }
 
@@ -121,7 +104,12 @@ fn usage(input: u64, output: usize) -> Value {
     })
 }
 
-fn embedding(content: Option<&Value>) -> Value {
-    let text = content.map(Value::to_string).unwrap_or_default();
+fn embedded(turn: &Turn, body: Value) -> Reply {
+    Reply::json(&turn.with_usage(body, "usageMetadata", json!({"promptTokenCount": turn.prompt.tokens()})))
+}
+
+/// The embedding of a request's content.
+fn embedding(request: &Value) -> Value {
+    let text = request.get("content").map(Value::to_string).unwrap_or_default();
     json!({"values": vector(&text, DIMENSIONS)})
 }

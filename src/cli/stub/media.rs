@@ -1,10 +1,12 @@
 //! `OpenAI`'s calls around sound and pictures: multipart transcriptions and translations, speech, images. Owns their shapes and
 //! the small reader of multipart forms. Sources: `OpenAI` API reference (audio, images), RFC 7578.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::openai::{base64, sse};
-use super::play::{Reply, Script, Turn};
+use super::openai::sse;
+use super::play::{Reply, Turn};
 
 /// Bytes of a speech answer for each byte of its text: enough for several writes.
 const SPEECH_BYTES_PER_PIECE: usize = 1_024;
@@ -18,55 +20,46 @@ const PIXEL_PNG: [u8; 67] = [
 
 /// `POST /v1/audio/transcriptions` and `/v1/audio/translations`.
 pub(super) fn transcription(turn: &Turn) -> Reply {
-    let (input, output) = (turn.prompt.tokens(), turn.pieces.len() as u64);
+    let [input, output, total] = turn.tokens();
     let usage = json!({
-        "type": "tokens", "input_tokens": input, "output_tokens": output, "total_tokens": input + output,
+        "type": "tokens", "input_tokens": input, "output_tokens": output, "total_tokens": total,
         "input_token_details": {"text_tokens": 0, "audio_tokens": input},
     });
     let text = turn.pieces.whole();
     if turn.stream() {
-        let mut done = json!({"type": "transcript.text.done", "text": text});
-        turn.add_usage(&mut done, "usage", usage);
-        return Reply::Stream(Script {
-            content_type: "text/event-stream",
-            open: String::new(),
-            piece: Box::new(|_, delta| sse(&json!({"type": "transcript.text.delta", "delta": delta}))),
-            close: sse(&done),
-            pieces: turn.pieces.clone(),
-        });
+        let done = json!({"type": "transcript.text.done", "text": text});
+        let close = sse(&turn.with_usage(done, "usage", usage));
+        let piece = |_, delta| sse(&json!({"type": "transcript.text.delta", "delta": delta}));
+        return turn.play("text/event-stream", String::new(), piece, close);
     }
     if turn.body.get("response_format").is_some_and(|format| format == "text") {
-        return Reply::File { content_type: "text/plain; charset=utf-8", bytes: (text + "\n").into_bytes() };
+        let bytes = (text + "\n").into_bytes();
+        return Reply::Whole { content_type: "text/plain; charset=utf-8", bytes };
     }
-    let mut body = json!({"text": text});
-    turn.add_usage(&mut body, "usage", usage);
-    Reply::Json(body)
+    Reply::json(&turn.with_usage(json!({"text": text}), "usage", usage))
 }
 
 /// `POST /v1/audio/speech`: bytes that depend on the length of the answer only, not real sound.
 pub(super) fn speech(turn: &Turn) -> Reply {
     let bytes = (0..turn.pieces.len() * SPEECH_BYTES_PER_PIECE).map(|at| at.to_le_bytes()[0]).collect();
-    Reply::File { content_type: "audio/mpeg", bytes }
+    Reply::Whole { content_type: "audio/mpeg", bytes }
 }
 
 /// `POST /v1/images/generations`.
 pub(super) fn images(turn: &Turn) -> Reply {
+    let picture = STANDARD.encode(PIXEL_PNG);
     let picture = if turn.body.get("response_format").is_some_and(|format| format == "url") {
-        json!({"url": "data:image/png;base64,".to_owned() + &base64(&PIXEL_PNG)})
+        json!({"url": format!("data:image/png;base64,{picture}")})
     } else {
-        json!({"b64_json": base64(&PIXEL_PNG)})
+        json!({"b64_json": picture})
     };
-    let mut body = json!({"created": turn.created_s, "data": [picture]});
-    let (input, output) = (turn.prompt.tokens(), turn.pieces.len() as u64);
-    turn.add_usage(
-        &mut body,
-        "usage",
-        json!({
-            "input_tokens": input, "output_tokens": output, "total_tokens": input + output,
-            "input_tokens_details": {"text_tokens": input, "image_tokens": 0},
-        }),
-    );
-    Reply::Json(body)
+    let [input, output, total] = turn.tokens();
+    let usage = json!({
+        "input_tokens": input, "output_tokens": output, "total_tokens": total,
+        "input_tokens_details": {"text_tokens": input, "image_tokens": 0},
+    });
+    let body = json!({"created": turn.created_s, "data": [picture]});
+    Reply::json(&turn.with_usage(body, "usage", usage))
 }
 
 /// A multipart form's text fields as an object, and the size of its file under `file_bytes`.

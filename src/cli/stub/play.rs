@@ -1,12 +1,11 @@
 //! How an answer is played: its pieces, and their way onto the wire with pauses, cuts and a watch on the client. Owns text,
 //! usage numbers and timing; it must not know any dialect's shapes (the dialects hand over frames ready to send).
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::HeaderValue;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,10 +13,10 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::books::{AnswerEnd, OpenAnswer};
 use super::controls::Controls;
 use super::prompt::Prompt;
-use super::refuse::Dialect;
-use super::tally::Guard;
+use crate::dialect::Dialect;
 
 /// How much of the prompt's last text the answer repeats, in characters.
 const ECHO_CHARS: usize = 80;
@@ -27,6 +26,9 @@ const ARGUMENT_CHARS: usize = 8;
 
 /// Pause before a connection is broken, so that what was written before has left the process.
 const CUT_PAUSE: Duration = Duration::from_millis(20);
+
+/// An answer, or why the request is wrong.
+pub(super) type Answered = Result<Reply, String>;
 
 /// Everything a dialect needs to write one answer.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub(super) struct Turn {
     pub model: String,
     pub body: Value,
     pub prompt: Prompt,
-    pub pieces: Pieces,
+    pub pieces: Words,
     pub with_usage: bool,
 }
 
@@ -50,45 +52,64 @@ impl Turn {
         self.body.get("stream").is_some_and(|stream| stream == true || stream == "true")
     }
 
-    /// `usage`, or `null` where the test asked for none.
-    pub fn usage_or_null(&self, usage: Value) -> Value {
-        if self.with_usage { usage } else { Value::Null }
+    /// Input and output tokens, and their sum.
+    pub fn tokens(&self) -> [u64; 3] {
+        let (input, output) = (self.prompt.tokens(), self.pieces.len() as u64);
+        [input, output, input + output]
     }
 
-    /// Adds `usage` under `key`, unless the test asked for none.
-    pub fn add_usage(&self, to: &mut Value, key: &str, usage: Value) {
+    /// `value` with `usage` under `key`, unless the test asked for none.
+    pub fn with_usage(&self, mut value: Value, key: &str, usage: Value) -> Value {
         if self.with_usage {
-            to[key] = usage;
+            value[key] = usage;
         }
+        value
+    }
+
+    /// The arguments of a tool call as JSON. The stub wrote them itself; were they not JSON, the caller would see the text.
+    pub fn arguments(&self) -> Value {
+        let whole = self.pieces.whole();
+        serde_json::from_str(&whole).unwrap_or(Value::String(whole))
+    }
+
+    /// A stream of events: what comes first, one frame a piece, what comes last.
+    pub fn play(
+        &self,
+        content_type: &'static str,
+        open: String,
+        piece: impl Fn(usize, String) -> String + Send + Sync + 'static,
+        close: String,
+    ) -> Reply {
+        let (piece, pieces) = (Box::new(piece), self.pieces.clone());
+        Reply::Frames { content_type, open: open.into(), piece, close, pieces }
     }
 }
 
 /// The answer's words, or a tool call's arguments in parts.
-#[derive(Clone, Debug)]
-pub(super) struct Pieces {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Words {
     parts: Vec<String>,
     count: usize,
     /// Set: the pieces are the arguments of a call of this tool.
     pub tool: Option<String>,
 }
 
-impl Pieces {
+impl Words {
     pub fn for_turn(model: &str, prompt: &Prompt, controls: &Controls, body_bytes: usize) -> Self {
         if let Some(tool) = prompt.tool.as_ref().filter(|_| controls.tool && !prompt.has_tool_result) {
             let chars: Vec<char> = tool.arguments.chars().collect();
             let parts: Vec<String> = chars.chunks(ARGUMENT_CHARS).map(|part| part.iter().collect()).collect();
             return Self { count: parts.len(), parts, tool: Some(tool.name.clone()) };
         }
-        let mut sentences = vec![format!("I am the stub playing `{model}`.")];
+        let mut text = format!("I am the stub playing `{model}`. ");
         if let Some(sha256) = &controls.body_sha256 {
-            sentences.push(format!("The body is {body_bytes} bytes, sha256 {sha256}."));
+            text += &format!("The body is {body_bytes} bytes, sha256 {sha256}. ");
         }
         if prompt.images > 0 {
-            sentences.push(format!("Images: {}.", prompt.images));
+            text += &format!("Images: {}. ", prompt.images);
         }
-        let said: String = prompt.last_text.chars().take(ECHO_CHARS).collect();
-        sentences.push(format!("You said: {said}"));
-        let text = sentences.join(" ");
+        text += "You said: ";
+        text.extend(prompt.last_text.chars().take(ECHO_CHARS));
         let parts: Vec<String> = text.split_inclusive(' ').map(str::to_owned).collect();
         Self { count: controls.pieces.unwrap_or(parts.len()), parts, tool: None }
     }
@@ -99,10 +120,7 @@ impl Pieces {
 
     /// Piece `index`; past the text's own words, numbered ones.
     pub fn get(&self, index: usize) -> String {
-        match self.parts.get(index) {
-            Some(part) => part.clone(),
-            None => format!(" word{index}"),
-        }
+        self.parts.get(index).cloned().unwrap_or_else(|| format!(" word{index}"))
     }
 
     /// Makes one piece of them all.
@@ -118,55 +136,72 @@ impl Pieces {
 
 /// An answer, ready to be sent.
 pub(super) enum Reply {
-    Json(Value),
-    /// Any other body sent whole.
-    File {
+    /// A body sent whole.
+    Whole { content_type: &'static str, bytes: Vec<u8> },
+    /// A stream: what comes first, one frame a piece, what comes last.
+    Frames {
         content_type: &'static str,
-        bytes: Vec<u8>,
+        open: Bytes,
+        piece: Box<dyn Fn(usize, String) -> String + Send + Sync>,
+        close: String,
+        pieces: Words,
     },
-    Stream(Script),
-}
-
-/// A stream as frames: what comes first, one frame a piece, what comes last.
-pub(super) struct Script {
-    pub content_type: &'static str,
-    pub open: String,
-    pub piece: Box<dyn Fn(usize, String) -> String + Send + Sync>,
-    pub close: String,
-    pub pieces: Pieces,
-}
-
-impl fmt::Debug for Script {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Script")
-            .field("open", &self.open)
-            .field("pieces", &self.pieces)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Reply {
-    /// The HTTP answer. `guard` ends with its body: completed, cut, or dropped by a client that left.
-    pub fn into_response(self, dialect: Dialect, controls: &Controls, guard: Guard) -> Response {
-        let number = guard.number();
+    pub fn json(value: &Value) -> Self {
+        Self::Whole { content_type: "application/json", bytes: value.to_string().into_bytes() }
+    }
+
+    /// The HTTP answer. `open` ends with its body: completed, cut, or dropped by a client that left.
+    pub fn into_response(self, dialect: Dialect, controls: &Controls, mut books: OpenAnswer) -> Response {
+        let number = books.number();
+        let playing = |open, piece, close, pieces, books, cut_after| Playing {
+            step: usize::from(Bytes::is_empty(&open)),
+            open,
+            piece,
+            close,
+            pieces,
+            books,
+            piece_delay: controls.piece_delay,
+            cut_after,
+        };
         let (content_type, length, body) = match self {
-            Self::Json(value) => whole("application/json", value.to_string().into_bytes(), controls, guard),
-            Self::File { content_type, bytes } => whole(content_type, bytes, controls, guard),
-            Self::Stream(script) => (script.content_type, None, script.play(controls, guard)),
+            Self::Whole { content_type, bytes } if controls.cut_after.is_none() => {
+                books.ended(AnswerEnd::Completed);
+                (content_type, Some(bytes.len()), Body::from(bytes))
+            }
+            // the first half, and then the break
+            Self::Whole { content_type, mut bytes } => {
+                let length = bytes.len();
+                bytes.truncate(length / 2);
+                let half = playing(
+                    bytes.into(),
+                    Box::new(|_, _| String::new()),
+                    String::new(),
+                    Words::default(),
+                    books,
+                    0,
+                );
+                (content_type, Some(length), half.body())
+            }
+            Self::Frames { content_type, open, piece, close, pieces } => {
+                let cut_after = controls.cut_after.unwrap_or(usize::MAX);
+                (content_type, None, playing(open, piece, close, pieces, books, cut_after).body())
+            }
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        if let Some(length) = length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        } else {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        }
+        match length {
+            Some(length) => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
+            None => headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        };
         if let Some(Ok(sha256)) = controls.body_sha256.as_deref().map(HeaderValue::from_str) {
             headers.insert("x-stub-body-sha256", sha256);
         }
         for (name, value) in provider_headers(dialect) {
-            headers.insert(name, value);
+            headers.insert(*name, HeaderValue::from_static(value));
         }
         headers.insert("x-stub-number", HeaderValue::from(number));
         response
@@ -174,8 +209,8 @@ impl Reply {
 }
 
 /// What a provider says of its own limits: of the shared key, so no caller of a gateway may see it.
-fn provider_headers(dialect: Dialect) -> Vec<(HeaderName, HeaderValue)> {
-    let headers: &[(&'static str, &'static str)] = match dialect {
+fn provider_headers(dialect: Dialect) -> &'static [(&'static str, &'static str)] {
+    match dialect {
         Dialect::OpenAi => &[
             ("x-request-id", "req_stub"),
             ("x-ratelimit-limit-requests", "987654"),
@@ -188,110 +223,51 @@ fn provider_headers(dialect: Dialect) -> Vec<(HeaderName, HeaderValue)> {
             ("anthropic-ratelimit-requests-remaining", "987653"),
         ],
         Dialect::Gemini => &[("server-timing", "gfet4t7; dur=1")],
-    };
-    headers
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-        .collect()
-}
-
-type Sent = (&'static str, Option<usize>, Body);
-
-/// A body sent in one go, or its first half before a break.
-fn whole(content_type: &'static str, bytes: Vec<u8>, controls: &Controls, mut guard: Guard) -> Sent {
-    let length = bytes.len();
-    if controls.cut_after.is_some() {
-        let half = Bytes::from(bytes).slice(..length / 2);
-        let frames = stream::unfold(CutHalf::Send(half, guard), async |state| match state {
-            CutHalf::Send(half, guard) => Some((Ok(half), CutHalf::Break(guard))),
-            CutHalf::Break(mut guard) => {
-                tokio::time::sleep(CUT_PAUSE).await;
-                guard.cut();
-                Some((Err(asked_to_break()), CutHalf::Over))
-            }
-            CutHalf::Over => None,
-        });
-        return (content_type, Some(length), Body::from_stream(frames));
-    }
-    guard.completed();
-    (content_type, Some(length), Body::from(bytes))
-}
-
-enum CutHalf {
-    Send(Bytes, Guard),
-    Break(Guard),
-    Over,
-}
-
-fn asked_to_break() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "the test asked for a broken connection")
-}
-
-impl Script {
-    fn play(self, controls: &Controls, guard: Guard) -> Body {
-        let playing = Playing {
-            script: self,
-            guard,
-            next: Next::Open,
-            piece_delay: controls.piece_delay,
-            cut_after: controls.cut_after.unwrap_or(usize::MAX),
-        };
-        Body::from_stream(stream::unfold(playing, async |mut playing| {
-            let frame = playing.next_frame().await?;
-            Some((frame, playing))
-        }))
     }
 }
 
 struct Playing {
-    script: Script,
-    guard: Guard,
-    next: Next,
+    /// What is sent next: the opening (0), piece `step - 1`, or after the last of them the close.
+    step: usize,
+    open: Bytes,
+    piece: Box<dyn Fn(usize, String) -> String + Send + Sync>,
+    close: String,
+    pieces: Words,
+    books: OpenAnswer,
     piece_delay: Duration,
     cut_after: usize,
 }
 
-#[derive(Clone, Copy)]
-enum Next {
-    Open,
-    Piece(usize),
-    Over,
-}
-
 impl Playing {
-    async fn next_frame(&mut self) -> Option<io::Result<Bytes>> {
-        loop {
-            match self.next {
-                Next::Open => {
-                    self.next = Next::Piece(0);
-                    if !self.script.open.is_empty() {
-                        return Some(Ok(std::mem::take(&mut self.script.open).into()));
-                    }
-                }
-                Next::Piece(index) if index >= self.cut_after => {
-                    tokio::time::sleep(CUT_PAUSE).await;
-                    self.next = Next::Over;
-                    self.guard.cut();
-                    return Some(Err(asked_to_break()));
-                }
-                Next::Piece(index) if index < self.script.pieces.len() => {
-                    if index > 0 {
-                        tokio::time::sleep(self.piece_delay).await;
-                    }
-                    self.next = Next::Piece(index + 1);
-                    self.guard.pieces(1);
-                    let piece = self.script.pieces.get(index);
-                    return Some(Ok((self.script.piece)(index, piece).into()));
-                }
-                Next::Piece(_) => {
-                    // From here a client may close at once: it has seen the end.
-                    self.guard.completed();
-                    self.next = Next::Over;
-                    return Some(Ok(std::mem::take(&mut self.script.close).into()));
-                }
-                Next::Over => return None,
+    fn body(self) -> Body {
+        Body::from_stream(stream::unfold(Some(self), async |playing| playing?.frame().await))
+    }
+
+    /// The next frame, and the rest if there is one.
+    async fn frame(mut self) -> Option<(io::Result<Bytes>, Option<Self>)> {
+        let frame = match self.step.checked_sub(1) {
+            None => std::mem::take(&mut self.open),
+            Some(piece) if piece >= self.cut_after => {
+                tokio::time::sleep(CUT_PAUSE).await;
+                self.books.ended(AnswerEnd::Cut);
+                let text = "the test asked for a broken connection";
+                return Some((Err(io::Error::new(io::ErrorKind::ConnectionAborted, text)), None));
             }
-        }
+            Some(piece) if piece < self.pieces.len() => {
+                if piece > 0 {
+                    tokio::time::sleep(self.piece_delay).await;
+                }
+                self.books.pieces(1);
+                (self.piece)(piece, self.pieces.get(piece)).into()
+            }
+            Some(_) => {
+                // from here a client may close at once: it has seen the end
+                self.books.ended(AnswerEnd::Completed);
+                return Some((Ok(self.close.into()), None));
+            }
+        };
+        self.step += 1;
+        Some((Ok(frame), Some(self)))
     }
 }
 

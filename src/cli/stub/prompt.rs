@@ -51,6 +51,8 @@ impl Prompt {
                 prompt.take(value, 0);
             }
         }
+        // of a form: a file's bytes count like text
+        prompt.text_bytes += body.get("file_bytes").and_then(Value::as_u64).unwrap_or(0);
         prompt.tool = body.get("tools").and_then(first_tool);
         prompt
     }
@@ -58,11 +60,6 @@ impl Prompt {
     /// Input tokens: a quarter of the text's bytes, rounded up, and one for each token id of an embeddings call. At least one.
     pub fn tokens(&self) -> u64 {
         (self.text_bytes.div_ceil(BYTES_PER_TOKEN) + self.token_ids).max(1)
-    }
-
-    /// Counts a file's bytes like text.
-    pub fn add_file_bytes(&mut self, bytes: u64) {
-        self.text_bytes += bytes;
     }
 
     fn take(&mut self, value: &Value, depth: usize) {
@@ -118,8 +115,8 @@ fn first_tool(tools: &Value) -> Option<Tool> {
     let first = tools.get(0)?;
     let declaration = first
         .get("function")
-        .or_else(|| first.get("functionDeclarations").and_then(|list| list.get(0)))
-        .or_else(|| first.get("function_declarations").and_then(|list| list.get(0)))
+        .or_else(|| first.pointer("/functionDeclarations/0"))
+        .or_else(|| first.pointer("/function_declarations/0"))
         .unwrap_or(first);
     let schema = ["parameters", "input_schema", "parametersJsonSchema", "parameters_json_schema"]
         .iter()

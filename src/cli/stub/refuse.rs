@@ -6,62 +6,33 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// Whose API is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    OpenAi,
-    Anthropic,
-    Gemini,
-}
-
-impl Dialect {
-    /// The best guess for a path that is not served.
-    pub fn of_path(path: &str) -> Self {
-        if path.starts_with("/v1beta") {
-            Self::Gemini
-        } else if path.starts_with("/v1/messages") {
-            Self::Anthropic
-        } else {
-            Self::OpenAi
-        }
-    }
-}
+use crate::dialect::Dialect;
 
 /// An error answer before it is put into a dialect.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct StubError {
     status: StatusCode,
     message: String,
     /// Nobody is there to read this answer.
     pub client_left: bool,
 }
 
-impl Refusal {
-    pub fn bad_request(message: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, message, client_left: false }
+impl StubError {
+    pub fn new(status: StatusCode, message: String) -> Self {
+        Self { status, message, client_left: false }
     }
 
-    pub fn not_found(path: &str) -> Self {
-        let message = format!("the stub does not serve `{path}`");
-        Self { status: StatusCode::NOT_FOUND, message, client_left: false }
+    pub fn bad_request(message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// A body that could not be read: too large, or broken off by its sender.
     pub fn unread(error: axum::Error) -> Self {
         let message = format!("the body could not be read: {error}");
         if error.into_inner().is::<http_body_util::LengthLimitError>() {
-            return Self { status: StatusCode::PAYLOAD_TOO_LARGE, message, client_left: false };
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, message);
         }
-        Self { status: StatusCode::BAD_REQUEST, message, client_left: true }
-    }
-
-    /// The status that `x-stub-status` asked for.
-    pub fn asked_for(status: u16) -> Self {
-        Self {
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            message: format!("the stub was asked to answer {status}"),
-            client_left: false,
-        }
+        Self { client_left: true, ..Self::bad_request(message) }
     }
 
     pub fn in_dialect(self, dialect: Dialect) -> Response {

@@ -369,14 +369,6 @@ async fn a_form_is_read_and_answered() {
     assert_eq!(streamed.events().last().unwrap()["type"], "transcript.text.done");
 }
 
-#[test]
-fn base64_follows_the_rfc() {
-    let vectors = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
-    for (length, expected) in vectors.iter().enumerate() {
-        assert_eq!(openai::base64(&b"foobar"[..length]), *expected);
-    }
-}
-
 proptest! {
     #[test]
     fn no_form_makes_the_reader_panic(bytes in proptest::collection::vec(prop_oneof![Just(b'-'), Just(b'x'), Just(b'\r'), Just(b'\n'), any::<u8>()], 0..200)) {

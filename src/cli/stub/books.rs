@@ -1,5 +1,5 @@
 //! What arrived at the stub and how each answer ended: the other side's books, to hold against the gateway's ledger.
-//! Owns the counts and the guard that notices a client who left. It must not know what an answer says.
+//! Owns the counts and notices a client who left. It must not know what an answer says.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +19,12 @@ const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api
 
 /// All counts since the start or the last reset.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<Counts>);
+pub(super) struct Books(Mutex<Counts>);
 
 /// Ends one request in the books. Dropped without a word, the client is gone.
 #[derive(Debug)]
-pub(super) struct Guard {
-    tally: Arc<Tally>,
+pub(super) struct OpenAnswer {
+    books: Arc<Books>,
     number: u64,
     /// Requests begun before a reset must not count after it.
     era: u64,
@@ -32,12 +32,12 @@ pub(super) struct Guard {
     output_tokens: u64,
     model: String,
     answered: bool,
-    end: End,
+    end: Option<AnswerEnd>,
 }
 
+/// How an answer ended, unless its client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Open,
+pub(super) enum AnswerEnd {
     Completed,
     Failed,
     Cut,
@@ -64,13 +64,13 @@ struct Counts {
     by_model: BTreeMap<String, u64>,
     by_path: BTreeMap<String, u64>,
     body_bytes: u64,
-    bodies: Vec<Body>,
+    bodies: Vec<ReadBody>,
     last_headers: BTreeMap<String, Option<String>>,
     served: Served,
 }
 
 #[derive(Debug, Serialize)]
-struct Body {
+struct ReadBody {
     model: String,
     bytes: usize,
     sha256: Option<String>,
@@ -85,9 +85,9 @@ struct Served {
     by_model: BTreeMap<String, u64>,
 }
 
-impl Tally {
+impl Books {
     /// Counts a request as arrived.
-    pub fn begin(self: &Arc<Self>, path: &str, headers: &HeaderMap) -> Guard {
+    pub fn begin(self: &Arc<Self>, path: &str, headers: &HeaderMap) -> OpenAnswer {
         let mut counts = self.counts();
         counts.requests += 1;
         counts.open += 1;
@@ -103,15 +103,15 @@ impl Tally {
                 )
             })
             .collect();
-        Guard {
-            tally: Arc::clone(self),
+        OpenAnswer {
+            books: Arc::clone(self),
             number: counts.last_number,
             era: counts.era,
             input_tokens: 0,
             output_tokens: 0,
             model: String::new(),
             answered: false,
-            end: End::Open,
+            end: None,
         }
     }
 
@@ -131,7 +131,7 @@ impl Tally {
     }
 }
 
-impl Guard {
+impl OpenAnswer {
     /// Which request this is, from 1.
     pub fn number(&self) -> u64 {
         self.number
@@ -140,7 +140,7 @@ impl Guard {
     /// The request is read whole and understood.
     pub fn read(&mut self, model: &str, bytes: usize, sha256: Option<&str>) {
         model.clone_into(&mut self.model);
-        let body = Body { model: model.to_owned(), bytes, sha256: sha256.map(str::to_owned) };
+        let body = ReadBody { model: model.to_owned(), bytes, sha256: sha256.map(str::to_owned) };
         self.with(|counts| {
             count_name(&mut counts.by_model, model);
             counts.body_bytes += bytes as u64;
@@ -162,35 +162,27 @@ impl Guard {
         self.output_tokens += count as u64;
     }
 
-    pub fn completed(&mut self) {
-        self.end = End::Completed;
-    }
-
-    pub fn failed(&mut self) {
-        self.end = End::Failed;
-    }
-
-    pub fn cut(&mut self) {
-        self.end = End::Cut;
+    pub fn ended(&mut self, end: AnswerEnd) {
+        self.end = Some(end);
     }
 
     fn with(&self, change: impl FnOnce(&mut Counts)) {
-        let mut counts = self.tally.counts();
+        let mut counts = self.books.counts();
         if counts.era == self.era {
             change(&mut counts);
         }
     }
 }
 
-impl Drop for Guard {
+impl Drop for OpenAnswer {
     fn drop(&mut self) {
         self.with(|counts| {
             counts.open -= 1;
             match self.end {
-                End::Open => counts.cancelled += 1,
-                End::Completed => counts.completed += 1,
-                End::Failed => counts.failed += 1,
-                End::Cut => counts.cut += 1,
+                None => counts.cancelled += 1,
+                Some(AnswerEnd::Completed) => counts.completed += 1,
+                Some(AnswerEnd::Failed) => counts.failed += 1,
+                Some(AnswerEnd::Cut) => counts.cut += 1,
             }
             if self.answered {
                 counts.served.answers += 1;
