@@ -1,16 +1,27 @@
-//! Which headers stop at the gateway, in either direction. Everything else passes unchanged, so that new headers of the
+//! The names of the gateway's own headers, and which headers stop at the gateway, in either direction. Everything else passes unchanged, so that new headers of the
 //! APIs work on the day they appear.
 //! The `Connection` header's own list of names is per message; the proxy reads it.
 
+use std::borrow::Cow;
+
+use http::HeaderName;
+
 #[cfg(test)]
 mod tests;
+
+/// Traces a request; taken from the client if it is well-formed.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Says that another model answered than the one asked for, and which.
+pub const MODEL_FALLBACK: HeaderName = HeaderName::from_static("x-tollgate-model-fallback");
+/// How long the gateway and the upstream took (W3C Server Timing).
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Never goes upstream: the caller's credentials and cookies, hop-by-hop headers (RFC 9110 §7.6.1), addresses, what
 /// names the person, what would override the method, and the encodings that would hide usage.
 pub fn is_client_secret_or_hop(name: &str) -> bool {
     let name = plain(name);
     is_hop(&name)
-        || CLIENT_NAMES.contains(&name.as_str())
+        || CLIENT_NAMES.contains(&&*name)
         || CLIENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -18,14 +29,17 @@ pub fn is_client_secret_or_hop(name: &str) -> bool {
 pub fn is_upstream_private(name: &str) -> bool {
     let name = plain(name);
     is_hop(&name)
-        || super::is_upstream_rate_header(&name)
-        || UPSTREAM_NAMES.contains(&name.as_str())
-        || UPSTREAM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || UPSTREAM_NAMES.contains(&&*name)
+        || name == "ratelimit"
+        || UPSTREAM_PREFIXES.iter().chain(UPSTREAM_RATE).any(|prefix| name.starts_with(prefix))
 }
 
 /// Some servers read `x_user_id` and `x-user-id` as one name.
-fn plain(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+fn plain(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
+        return name.to_ascii_lowercase().replace('_', "-").into();
+    }
+    name.into()
 }
 
 fn is_hop(name: &str) -> bool {
@@ -129,3 +143,13 @@ const UPSTREAM_NAMES: &[&str] = &[
 ];
 
 const UPSTREAM_PREFIXES: &[&str] = &["cf-", "x-envoy-", "x-tollgate-", "x-litellm-", "x-goog-", "x-amz-"];
+
+/// Names and beginnings of names that speak of the shared key's limits.
+const UPSTREAM_RATE: &[&str] = &[
+    "ratelimit-",
+    "x-ratelimit",
+    "x-rate-limit",
+    "rate-limit",
+    "anthropic-ratelimit-",
+    "anthropic-priority-",
+];

@@ -3,6 +3,7 @@
 //! Pure: it knows no store, no socket, no quota policy and no proxy; callers pass bytes in and get values out.
 
 mod answer;
+mod ask;
 mod endpoint;
 mod error;
 mod headers;
@@ -15,14 +16,15 @@ mod route;
 mod scan;
 
 pub use answer::{AnswerReader, Usage};
+pub use ask::Ask;
 pub use endpoint::{Body, Endpoint};
 pub use error::{Kind, LimitFacts, Problem, Rendered, Retry, render, stream_error_event};
-pub use headers::{is_client_secret_or_hop, is_upstream_private};
+pub use headers::{MODEL_FALLBACK, REQUEST_ID, SERVER_TIMING, is_client_secret_or_hop, is_upstream_private};
 pub use models::{ModelInfo, list_form, model_list, model_one};
-pub use rate::{RateItem, RateUnit, is_upstream_rate_header, rate_headers};
+pub use rate::{RateItem, RateUnit, rate_headers};
 pub use rewrite::{needs_usage, rewrite};
 pub use route::{Route, RouteError, query_key, route, upstream_path};
-pub use scan::{Ask, ScanError, scan};
+pub use scan::{fault::ScanError, scan};
 
 /// One of the client APIs. The path chooses it, never the header that carries the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

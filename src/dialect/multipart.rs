@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
-use super::scan::{Ask, ScanError, check_model, folded_key};
+use super::ask::{Ask, check_model};
+use super::scan::fault::ScanError;
+use super::scan::guard::folded;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ pub(super) fn scan(content_type: &str, body: &[u8]) -> Result<Ask, ScanError> {
     let mut stream_seen = false;
     for part in parts(body, delimiter.as_bytes())? {
         let Head { name, file, plain, content } = head(body, part)?;
-        let key = match folded_key(&name).as_str() {
+        let key = match folded(&name).as_str() {
             "model" => "model",
             "stream" => "stream",
             "_charset_" => return bad("a `_charset_` part is not served"),

@@ -1,8 +1,9 @@
 //! The headers that tell a client what is left: the IETF's structured fields for every limit, the API's own headers for
 //! the tightest. It does not compute anything: the numbers are those the decision used.
 
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
 use super::Dialect;
-use super::route::percent;
 
 #[cfg(test)]
 mod tests;
@@ -59,22 +60,6 @@ pub fn rate_headers(dialect: Dialect, items: &[RateItem]) -> Vec<(&'static str, 
         }
     }
     headers
-}
-
-/// Whether a header of an upstream's answer speaks of the shared key's limits, and must be dropped.
-pub fn is_upstream_rate_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name == "ratelimit"
-        || [
-            "ratelimit-",
-            "x-ratelimit",
-            "x-rate-limit",
-            "rate-limit",
-            "anthropic-ratelimit-",
-            "anthropic-priority-",
-        ]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
 }
 
 /// The limit that leaves the least, and of equal ones the one that resets last.
@@ -136,17 +121,8 @@ fn state(item: &RateItem) -> String {
 
 /// A structured-field string: visible ASCII and blanks; the rest is percent-encoded so that names stay distinct.
 fn sf_string(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 2);
-    text.push('"');
-    for byte in name.bytes() {
-        match byte {
-            b'"' | b'\\' => text.extend(['\\', char::from(byte)]),
-            b' '..=b'~' => text.push(char::from(byte)),
-            _ => text.extend(percent(byte)),
-        }
-    }
-    text.push('"');
-    text
+    let escaped = name.replace('\\', r"\\").replace('"', r#"\""#);
+    format!("\"{}\"", utf8_percent_encode(&escaped, CONTROLS))
 }
 
 /// Seconds as Go prints a duration: `1s`, `6m0s`, `720h0m0s`.

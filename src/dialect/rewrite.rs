@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::scan::StreamOptions;
-use super::{Ask, Body, Endpoint, Route};
+use super::ask::{Ask, StreamOptions};
+use super::{Body, Endpoint, Route};
 
 #[cfg(test)]
 mod tests;

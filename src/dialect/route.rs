@@ -2,7 +2,10 @@
 //! two parsers could read differently is refused, and what goes upstream is built anew from what was understood.
 //! It does not know which upstreams or models exist.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::{Kind, Problem};
 use super::models::list_form;
@@ -127,13 +130,13 @@ pub fn upstream_path(route: &Route, prefix: &str, model: &str) -> String {
         (Some(fixed), _) => path.push_str(fixed),
         (None, Some(verb)) => {
             path.push_str("/models/");
-            encode_segment(&mut path, model);
+            path.extend(utf8_percent_encode(model, SEGMENT));
             path.push(':');
             path.push_str(verb);
         }
         (None, None) => {
             path.push_str("/models/");
-            encode_segment(&mut path, model);
+            path.extend(utf8_percent_encode(model, SEGMENT));
         }
     }
     if let Some(query) = &route.query {
@@ -151,6 +154,10 @@ pub fn query_key(query: &str) -> Option<String> {
         .find(|(name, _)| decode(name, Plus::Space).as_deref() == Some("key"))
         .and_then(|(_, value)| decode(value, Plus::Space))
 }
+
+/// What does not stand for itself in a model's name.
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'@');
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -283,38 +290,12 @@ enum Plus {
 
 /// Undoes percent-encoding once; `None` when it is broken or the result is not UTF-8.
 fn decode(text: &str, plus: Plus) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            b'+' if plus == Plus::Space => b' ',
-            other => other,
-        });
+    let is_code = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !text.split('%').skip(1).all(is_code) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
-}
-
-fn encode_segment(path: &mut String, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' => {
-                path.push(char::from(byte));
-            }
-            _ => path.extend(percent(byte)),
-        }
-    }
-}
-
-/// A byte as percent-encoding writes it.
-pub(super) fn percent(byte: u8) -> [char; 3] {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    ['%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+    let text = if plus == Plus::Space { text.replace('+', " ") } else { text.to_owned() };
+    percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 struct Query {

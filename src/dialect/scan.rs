@@ -2,61 +2,16 @@
 //! estimate needs, and refuses whatever two parsers could read differently.
 //! It never changes a byte (that is `rewrite`) and does not know which models exist.
 
-use std::ops::Range;
-
+use super::ask::{Ask, StreamOptions, check_model};
 use super::json::{Cursor, Shape};
 use super::{Body, Dialect, Endpoint, Route, multipart};
-pub use fault::ScanError;
+use fault::ScanError;
 use guard::Guard;
-pub(super) use guard::folded as folded_key;
 
-mod fault;
-mod guard;
+pub(super) mod fault;
+pub(super) mod guard;
 #[cfg(test)]
 mod tests;
-
-/// The longest model name taken, in bytes: room for a fine-tune's or a repository's full name.
-const MAX_MODEL_BYTES: usize = 256;
-
-/// What a request asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
-    /// The model's name as the caller wrote it (for Gemini without the `models/` prefix). Visible ASCII.
-    pub model: String,
-    /// Whether the answer shall be a stream.
-    pub stream: bool,
-    /// `stream_options.include_usage`, when the caller set it.
-    pub include_usage: Option<bool>,
-    /// The most output tokens the caller allows for one choice; `None` when it sets no bound.
-    pub max_output: Option<u64>,
-    /// How many answers are asked for at once (`n`, `best_of`, `candidateCount`); at least 1.
-    pub choices: u64,
-    /// The body's length.
-    pub input_bytes: usize,
-    pub(super) spans: Spans,
-}
-
-/// Where the parts stand that `rewrite` may replace. Offsets into the body that was scanned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spans {
-    /// Every place that names the model: JSON strings with their quotes, or a multipart value.
-    pub(super) models: Vec<Range<usize>>,
-    /// The byte after the top object's opening brace.
-    pub(super) first_member: usize,
-    /// The value of `stream_options`.
-    pub(super) stream_options: Option<StreamOptions>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum StreamOptions {
-    Null(Range<usize>),
-    Object {
-        span: Range<usize>,
-        empty: bool,
-        /// The value of `include_usage` inside it.
-        include_usage: Option<Range<usize>>,
-    },
-}
 
 /// Reads a whole request body. `content_type` is the header's value. Bodies with a `Content-Encoding` must be refused
 /// before: what is decided on must be what is forwarded.
@@ -92,13 +47,6 @@ pub fn scan(route: &Route, content_type: Option<&str>, body: &[u8]) -> Result<As
     ask.choices = ask.choices.max(1);
     ask.input_bytes = body.len();
     Ok(ask)
-}
-
-/// A name that can be matched and forwarded without any reading in between: no blanks, no look-alike letters.
-pub(super) fn check_model(model: &str) -> Result<(), ScanError> {
-    let fits = (1..=MAX_MODEL_BYTES).contains(&model.len()) && model.bytes().all(|b| b.is_ascii_graphic());
-    let wanted = "1 to 256 visible ASCII characters";
-    if fits { Ok(()) } else { Err(ScanError::Value { key: "model", wanted }) }
 }
 
 /// Gemini bodies write `models/NAME` where paths write `NAME`.

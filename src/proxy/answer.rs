@@ -12,17 +12,14 @@ use super::price::Cost;
 use super::{Gateway, cors};
 use crate::clock::Timestamp;
 use crate::dialect::{
-    AnswerReader, Kind, Problem, RateItem, RateUnit, Usage, is_upstream_private, is_upstream_rate_header,
-    rate_headers, render,
+    AnswerReader, Kind, MODEL_FALLBACK, Problem, REQUEST_ID, RateItem, RateUnit, SERVER_TIMING, Usage,
+    is_upstream_private, rate_headers, render,
 };
 use crate::gate::{Ending, LimitView, Permit};
 use crate::quota::{Meter, Window};
 use crate::store::Outcome;
 use crate::store::entry::Tokens;
 use crate::upstream::OnDisconnect;
-
-/// Says that another model answered than the one asked for, and which.
-const FALLBACK: &str = "x-tollgate-model-fallback";
 
 /// How much of an upstream's error body is kept to be cleaned; the rest is cut off.
 const ERROR_BODY_MAX: usize = 256 * 1024;
@@ -50,12 +47,12 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     }
     clean(response);
     begin(response, forward, status, &request_id)?;
-    response.insert_header("x-request-id", &request_id)?;
+    response.insert_header(REQUEST_ID, &request_id)?;
     if let Some(origin) = &origin {
         cors::allow(response, origin)?;
     }
     if forward.attempts.model != forward.model {
-        response.insert_header(FALLBACK, &forward.attempts.model)?;
+        response.insert_header(MODEL_FALLBACK, &forward.attempts.model)?;
     }
     if let Some(permit) = &forward.permit {
         for (name, value) in rate_headers(dialect, &rate_items(permit)) {
@@ -65,20 +62,15 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
     let own = started.elapsed().saturating_sub(upstream_wait);
     let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
     response.insert_header(
-        "server-timing",
+        SERVER_TIMING,
         format!("tollgate;dur={:.3}, upstream;dur={:.3}", ms(own), ms(upstream_wait)),
     )?;
     Ok(())
 }
 
 fn clean(response: &mut ResponseHeader) {
-    let private: Vec<HeaderName> = {
-        let is_private = |name: &&HeaderName| {
-            let name = name.as_str();
-            is_upstream_private(name) || is_upstream_rate_header(name) || name == "x-request-id"
-        };
-        response.headers.keys().filter(is_private).cloned().collect()
-    };
+    let is_private = |name: &&HeaderName| is_upstream_private(name.as_str());
+    let private: Vec<HeaderName> = response.headers.keys().filter(is_private).cloned().collect();
     for name in private {
         response.remove_header(&name);
     }

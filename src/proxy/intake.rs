@@ -18,14 +18,11 @@ use super::replay::{Shared, placeholder};
 use super::{Gateway, body, cors, respond};
 use crate::auth::{AuthError, Caller, ClientClaims, client_address, client_claims};
 use crate::dialect::{
-    Ask, Dialect, Kind, Problem, Route, RouteError, needs_usage, query_key, rewrite, route, scan,
+    Ask, Dialect, Kind, Problem, REQUEST_ID, Route, RouteError, needs_usage, query_key, rewrite, route, scan,
 };
 use crate::gate::{Asked, Who};
 use crate::telemetry::{Labels, outcome};
 use crate::upstream::UpstreamTable;
-
-/// The header that traces a request; taken from the client if it is well-formed.
-const REQUEST_ID: &str = "x-request-id";
 
 /// Longest request id that is taken over, in bytes.
 const REQUEST_ID_MAX: usize = 128;

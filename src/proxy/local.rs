@@ -14,7 +14,7 @@ use super::context::{Context, Stage};
 use super::intake::peer;
 use super::{Gateway, body, cors, problem, respond};
 use crate::auth::Peer;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, REQUEST_ID};
 
 /// Largest request body of our own API.
 const API_BODY_MAX: u64 = 64 * 1024;
@@ -56,7 +56,7 @@ async fn write(session: &mut Session, ctx: &Context, response: http::Response<Bo
     for (name, value) in &parts.headers {
         header.append_header(name.clone(), value)?;
     }
-    header.insert_header("x-request-id", &ctx.request_id)?;
+    header.insert_header(REQUEST_ID, &ctx.request_id)?;
     if let Some(origin) =
         ctx.origin.as_deref().filter(|_| !parts.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN))
     {

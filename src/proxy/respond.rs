@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 use super::context::{Context, Stage};
 use super::problem::Refused;
 use super::{body, cors};
-use crate::dialect::{Rendered, render};
+use crate::dialect::{REQUEST_ID, Rendered, render};
 
 /// Answers with a problem, in the caller's dialect.
 ///
@@ -55,7 +55,7 @@ pub async fn options(session: &mut Session, ctx: &mut Context, allow: &str) -> R
     ctx.stage = Stage::Answered(None);
     let mut header = ResponseHeader::build(204, Some(3))?;
     header.insert_header(ALLOW, format!("{allow}, OPTIONS"))?;
-    header.insert_header("x-request-id", &ctx.request_id)?;
+    header.insert_header(REQUEST_ID, &ctx.request_id)?;
     if let Some(origin) = &ctx.origin {
         cors::allow(&mut header, origin)?;
     }
@@ -78,7 +78,7 @@ async fn send(
         header.insert_header(CONTENT_TYPE, "application/json")?;
     }
     header.insert_header(CONTENT_LENGTH, body.len())?;
-    header.insert_header("x-request-id", &ctx.request_id)?;
+    header.insert_header(REQUEST_ID, &ctx.request_id)?;
     if let Some(origin) = &ctx.origin {
         cors::allow(&mut header, origin)?;
     }

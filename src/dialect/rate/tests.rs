@@ -1,7 +1,7 @@
 //! Rate-limit headers of each dialect from the same figures.
 
-use super::{RateItem, RateUnit, go_duration, is_upstream_rate_header, rate_headers};
-use crate::dialect::Dialect;
+use super::{RateItem, RateUnit, go_duration, rate_headers};
+use crate::dialect::{Dialect, is_upstream_private};
 
 fn item(name: &str, unit: RateUnit, max: u64, remaining: u64, reset_s: u64) -> RateItem {
     RateItem {
@@ -97,9 +97,9 @@ fn upstream_rate_headers_are_known() {
         "anthropic-ratelimit-input-tokens-remaining",
         "anthropic-ratelimit-unified-status",
     ] {
-        assert!(is_upstream_rate_header(name), "{name}");
+        assert!(is_upstream_private(name), "{name}");
     }
-    for name in ["retry-after", "anthropic-version", "x-request-id", "date"] {
-        assert!(!is_upstream_rate_header(name), "{name}");
+    for name in ["retry-after", "anthropic-version", "date"] {
+        assert!(!is_upstream_private(name), "{name}");
     }
 }

@@ -1,7 +1,7 @@
 //! The keys of a request body that decide what is counted. Each may stand once, in exactly its own spelling: servers
 //! differ in whether the first or last of two wins, and some match names without regard to case.
 
-use super::ScanError;
+use super::fault::ScanError;
 
 /// A key that decides something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
