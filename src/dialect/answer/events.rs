@@ -19,7 +19,7 @@ const DATA_FIELD: &[u8] = b"data:";
 const MAX_HELD_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(super) struct EventStream {
     place: Place,
     /// The beginning of the line, while its field is not known.
     name: Vec<u8>,
@@ -67,7 +67,7 @@ enum Filter {
     TooLong,
 }
 
-impl Events {
+impl EventStream {
     /// Takes out the usage chunk from here on.
     pub(super) fn drop_usage_chunk(&mut self) {
         self.filter = Filter::On;

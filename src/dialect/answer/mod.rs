@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::{Dialect, Endpoint};
-use events::Events;
+use events::EventStream;
 use passing::Passing;
 use probe::{Layout, Probe};
 
@@ -50,7 +50,7 @@ pub struct AnswerReader {
 #[derive(Debug)]
 enum Format {
     /// `text/event-stream`.
-    Sse(Events),
+    Sse(EventStream),
     /// One JSON object, or Gemini's array of them.
     Json,
     /// Audio and other bytes.
@@ -64,10 +64,10 @@ impl AnswerReader {
         let media =
             content_type.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
         let format = match media.as_deref() {
-            Some("text/event-stream") => Format::Sse(Events::default()),
+            Some("text/event-stream") => Format::Sse(EventStream::default()),
             Some(media) if media == "application/json" || media.ends_with("+json") => Format::Json,
             Some(_) => Format::Opaque,
-            None if stream && endpoint != Endpoint::AudioSpeech => Format::Sse(Events::default()),
+            None if stream && endpoint != Endpoint::AudioSpeech => Format::Sse(EventStream::default()),
             None => Format::Json,
         };
         let layout = match format {
