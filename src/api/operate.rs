@@ -78,9 +78,9 @@ pub(super) fn administrator(caller: &Caller) -> Result<(), ApiError> {
 }
 
 fn explained(limit: &ExplainedLimit) -> Value {
-    let mut value = json!(limit_body(&limit.view));
-    value["bucket"] = json!(limit.bucket);
-    value["epoch"] = json!(limit.epoch);
+    let mut value = json!(limit_body(&limit.held));
+    value["bucket"] = json!(limit.held.hold.bucket.key());
+    value["epoch"] = json!(limit.held.epoch);
     value["ledgerUsed"] = json!(limit.ledger_used);
     value
 }

@@ -13,7 +13,8 @@ use super::error::ApiError;
 use super::query::Query;
 use crate::auth::Caller;
 use crate::clock::Timestamp;
-use crate::gate::{LimitView, UsageView, Who};
+use crate::gate::{UsageView, Who};
+use crate::quota::LimitHold;
 use crate::store::Audit;
 
 /// Months shown when the query names none, and the most that may be asked for.
@@ -179,18 +180,19 @@ fn body(state: &ApiState, user_id: String, who: &Who, view: &UsageView) -> Usage
 }
 
 /// One limit as the API shows it.
-pub fn limit_body(view: &LimitView) -> LimitBody {
+pub fn limit_body(it: &LimitHold) -> LimitBody {
+    let LimitHold { limit, standing, .. } = it;
     LimitBody {
-        name: view.name.to_string(),
-        meter: view.meter.as_str(),
-        models: view.models.clone(),
-        scope: view.scope.as_str(),
-        per: view.window.per(),
-        max: view.standing.max,
-        used: view.standing.used,
-        held: view.standing.held,
-        remaining: view.standing.remaining(),
-        resets_at: view.resets_at.map(Timestamp::to_millis),
+        name: limit.name.to_string(),
+        meter: limit.meter.as_str(),
+        models: limit.models.as_ref().map(|set| set.written.clone()).unwrap_or_default(),
+        scope: limit.scope.as_str(),
+        per: limit.window.per(),
+        max: standing.max,
+        used: standing.used,
+        held: standing.held,
+        remaining: standing.remaining(),
+        resets_at: it.resets_at().map(Timestamp::to_millis),
     }
 }
 

@@ -128,7 +128,11 @@ impl<'a> Plans<'a> {
             let found = format!("{} limits, those of extended plans included", limits.len());
             return Err(draft.entry.wrong(found, format!("at most {LIMITS_MAX}"), None));
         }
-        Ok(Plan { name: draft.entry.name.into(), models: models.clone(), limits })
+        Ok(Plan {
+            name: draft.entry.name.into(),
+            models: models.clone(),
+            limits: limits.into_iter().map(Arc::new).collect(),
+        })
     }
 
     /// Is what a plan extends there, and not the plan itself again?

@@ -7,14 +7,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::permit::OpenRequest;
-use super::row::{entry, message_key, with_attempt};
-use super::{Denied, Gate, LimitView, OnOutage, Permit, Rules, Who};
+use super::row::{Asked, entry, message_key, with_attempt};
+use super::{Denied, Gate, OnOutage, Permit, Rules, Who};
 use crate::clock::Stopwatch;
 use crate::clock::Timestamp;
-use crate::quota::{
-    CallClass, Domain, Hold, Limit, Meter, Pattern, Policy, Refusal, RefusalContext, Rule, Standing,
-};
-use crate::store::{Admission, Counters, Entry, MessageKey, Refused, Reserve, Reserved, StoreError};
+use crate::quota::{CallClass, Domain, LimitHold, Meter, Pattern, Policy, Refusal, Rule};
+use crate::store::{Counters, Entry, MessageKey, Reserve, Reserved, StoreError, StoreKind};
 
 /// How often one admission loads a cold domain, or waits for announcements, before it gives up: 3 s in all.
 const RESERVE_ROUNDS: u32 = 30;
@@ -22,33 +20,10 @@ const RESERVE_ROUNDS: u32 = 30;
 /// Longest sleep between two rounds, in milliseconds.
 const ROUND_MS: u64 = 100;
 
-/// What a request asks for, once its body is read and its upstream chosen.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The `x-request-id` the client will see.
-    pub request_id: String,
-    /// The dialect's name.
-    pub dialect: &'static str,
-    /// The endpoint's name.
-    pub endpoint: &'static str,
-    /// The upstream chosen first.
-    pub upstream: String,
-    /// The model as the client wrote it.
-    pub model_requested: String,
-    /// The model that is sent; quota goes by this one.
-    pub model: String,
-    /// Asked for as a stream?
-    pub stream: bool,
-    /// What the client says the request is for, if the configuration calls that background; empty: a message.
-    pub task: String,
-    /// The message that it is an attempt of, as its client names it, if the client is believed.
-    pub message_id: Option<String>,
-}
-
-/// How a reserve came out, wherever it was decided.
-pub(super) enum Verdict {
-    Admitted { admission: Admission, degraded: bool },
-    Refused(Refused),
+/// How a reserve came out, wherever it was decided, and the store's time then in milliseconds since 1970.
+enum Verdict {
+    Admitted { now_ms: i64, repeat: u32, degraded: bool },
+    Refused { now_ms: i64, by: Box<LimitHold> },
 }
 
 /// What decides which limits a request touches, and whether it was paid for before.
@@ -63,7 +38,7 @@ struct Called<'a> {
 struct Held<'a> {
     now: Timestamp,
     rid: Uuid,
-    holds: Vec<Hold>,
+    holds: Vec<LimitHold>,
     verdict: Verdict,
     guard: ReserveGuard<'a>,
 }
@@ -71,13 +46,12 @@ struct Held<'a> {
 impl Held<'_> {
     /// Did the counters decide at a time outside of the periods that were held?
     fn is_misdated(&self) -> bool {
-        let decided_ms = match &self.verdict {
+        let decided_ms = match self.verdict {
             // decided by our own clock
             Verdict::Admitted { degraded: true, .. } => return false,
-            Verdict::Admitted { admission, .. } => admission.now_ms,
-            Verdict::Refused(refused) => refused.now_ms,
+            Verdict::Admitted { now_ms, .. } | Verdict::Refused { now_ms, .. } => now_ms,
         };
-        self.holds.iter().any(|hold| match hold.rule {
+        self.holds.iter().any(|held| match held.hold.rule {
             Rule::Quota { period_start_ms, period_end_ms, .. } => {
                 !(period_start_ms..period_end_ms).contains(&decided_ms)
             }
@@ -143,15 +117,16 @@ impl Gate {
             held = self.hold(&rules, who, call).await?;
         }
         let Held { now, rid, holds, verdict, mut guard } = held;
-        let (admission, degraded) = match verdict {
-            Verdict::Admitted { admission, degraded } => (admission, degraded),
-            Verdict::Refused(refused) => {
+        let (repeat, degraded) = match verdict {
+            Verdict::Admitted { repeat, degraded, .. } => (repeat, degraded),
+            Verdict::Refused { by, .. } => {
                 guard.armed = false;
-                return Err(refusal(&rules, who, (&asked.model, class), &holds, &refused, now));
+                let instead = still_available(&rules.policy, who, &by, &holds);
+                return Err(Denied::Refused(Box::new(Refusal::new(&by, now, instead))));
             }
         };
-        let named = message.as_ref().map(|message| (message.as_str(), admission.repeat + 1));
-        let entry = Entry { degraded, ..entry(&rules, who, asked, (rid, now), &holds, &admission) };
+        let named = message.as_ref().map(|message| (message.as_str(), repeat + 1));
+        let entry = Entry { degraded, ..entry(&rules, who, asked, (rid, now), &holds) };
         let entry = with_attempt(entry, named);
         if let Err(error) = self.journal.begin(&entry) {
             // the guard gives the hold back
@@ -162,18 +137,15 @@ impl Gate {
         }
         guard.armed = false;
         let lease_ms = i64::try_from(rules.lease_ms).unwrap_or(i64::MAX);
-        let views = views(who, (&entry.model_dispatched, class), &holds, &admission.standings, now);
-        let announced = |hold: &Hold| !matches!(hold.rule, Rule::Rate { .. });
-        let (kept, epochs) =
-            holds.into_iter().zip(admission.epochs).filter(|(hold, _)| announced(hold)).unzip();
-        self.live.opened(domain, rid, kept, epochs, self.clock.now_ms().saturating_add(lease_ms));
+        let limits: Arc<[LimitHold]> = holds.into();
+        self.live.opened(domain, rid, Arc::clone(&limits), self.clock.now_ms().saturating_add(lease_ms));
         if degraded {
             self.counts.degraded.fetch_add(1, Ordering::Relaxed);
         }
         Ok(Permit::new(
             Arc::clone(self),
             OpenRequest { entry, domain: domain.clone(), started, answered: false },
-            views,
+            limits,
         ))
     }
 
@@ -186,23 +158,22 @@ impl Gate {
             // an attempt that has just ended here must be known as charged, or its repeat would be charged too
             self.own_settles(domain).await;
         }
-        let reserve = Reserve { rid, domain, holds: &holds, lease_ms: rules.lease_ms, message: call.message };
-        let verdict = self.decide(rules, &reserve).await?;
-        if let Verdict::Admitted { admission: Admission { repeat: 1.., .. }, .. } = &verdict {
-            holds.iter_mut().filter(|hold| hold.rule.is_quota()).for_each(|hold| hold.amount = 0);
+        let (lease_ms, message) = (rules.lease_ms, call.message);
+        let verdict =
+            self.decide(rules, &mut Reserve { rid, domain, holds: &mut holds, lease_ms, message }).await?;
+        if let Verdict::Admitted { repeat: 1.., .. } = verdict {
+            holds.iter_mut().filter(|it| it.hold.rule.is_quota()).for_each(|it| it.hold.amount = 0);
         }
         Ok(Held { now, rid, holds, verdict, guard })
     }
 
-    async fn decide(&self, rules: &Rules, reserve: &Reserve<'_>) -> Result<Verdict, Denied> {
+    async fn decide(&self, rules: &Rules, reserve: &mut Reserve<'_>) -> Result<Verdict, Denied> {
         let domain = reserve.domain;
         if reserve.holds.is_empty() {
-            let (epochs, standings) = (Vec::new(), Vec::new());
-            let admission = Admission { now_ms: self.clock.now_ms(), epochs, standings, repeat: 0 };
-            return Ok(Verdict::Admitted { admission, degraded: false });
+            return Ok(Verdict::Admitted { now_ms: self.clock.now_ms(), repeat: 0, degraded: false });
         }
         let mut verdict = self.reserve_on(&self.counters, reserve).await;
-        if matches!(verdict, Ok(Verdict::Refused(_))) && self.live.is_settling(domain) {
+        if matches!(verdict, Ok(Verdict::Refused { .. })) && self.live.is_settling(domain) {
             // what has just ended here may still look as if it were in flight: nobody is refused for that
             self.own_settles(domain).await;
             verdict = self.reserve_on(&self.counters, reserve).await;
@@ -217,33 +188,33 @@ impl Gate {
     }
 
     /// One store's decision: loads the domain if it is cold, waits if it must.
-    pub(super) async fn reserve_on(
+    async fn reserve_on(
         &self,
         counters: &Arc<dyn Counters>,
-        reserve: &Reserve<'_>,
+        reserve: &mut Reserve<'_>,
     ) -> Result<Verdict, StoreError> {
         for _ in 0..RESERVE_ROUNDS {
             match counters.reserve(reserve).await? {
-                Reserved::Admitted(admission) => {
-                    self.learn_time(counters, admission.now_ms);
-                    return Ok(Verdict::Admitted { admission, degraded: false });
+                Reserved::Admitted { now_ms, repeat } => {
+                    self.learn_time(counters, now_ms);
+                    return Ok(Verdict::Admitted { now_ms, repeat, degraded: false });
                 }
-                Reserved::Refused(refused) => {
-                    self.learn_time(counters, refused.now_ms);
-                    return Ok(Verdict::Refused(refused));
+                Reserved::Refused { now_ms, by } => {
+                    self.learn_time(counters, now_ms);
+                    return Ok(Verdict::Refused { now_ms, by });
                 }
                 Reserved::Cold => self.load(counters, reserve.domain).await?,
                 Reserved::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.clamp(1, ROUND_MS))).await,
             }
         }
-        Err(StoreError::transient("counters", "reserve", "the domain stayed cold"))
+        Err(StoreError::transient(StoreKind::Domain, "reserve", "the domain stayed cold"))
     }
 
     /// The counters did not answer: the configured policy decides.
     async fn decide_without(
         &self,
         rules: &Rules,
-        reserve: &Reserve<'_>,
+        reserve: &mut Reserve<'_>,
         error: &StoreError,
     ) -> Result<Verdict, Denied> {
         let unavailable = || {
@@ -257,28 +228,20 @@ impl Gate {
             tracing::warn!(%error, "a request was put off: the counters were slow");
             return Err(unavailable());
         }
-        if !is_of_ledger(error) {
+        if error.store.is_counters() {
             self.outage.opened(error);
         }
         match rules.on_outage {
             OnOutage::Deny => Err(unavailable()),
             OnOutage::Allow => {
-                let standings =
-                    reserve.holds.iter().map(|hold| Standing { max: hold.rule.max(), ..Standing::default() });
-                let admission = Admission {
-                    now_ms: self.clock.now_ms(),
-                    epochs: vec![0; reserve.holds.len()],
-                    standings: standings.collect(),
-                    repeat: 0,
-                };
-                Ok(Verdict::Admitted { admission, degraded: true })
+                Ok(Verdict::Admitted { now_ms: self.clock.now_ms(), repeat: 0, degraded: true })
             }
             OnOutage::Ledger => {
                 let Some(fallback) = &self.fallback else { return Err(unavailable()) };
                 self.outage.touched(reserve.domain);
                 match self.reserve_on(fallback, reserve).await {
-                    Ok(Verdict::Admitted { admission, .. }) => {
-                        Ok(Verdict::Admitted { admission, degraded: true })
+                    Ok(Verdict::Admitted { now_ms, repeat, .. }) => {
+                        Ok(Verdict::Admitted { now_ms, repeat, degraded: true })
                     }
                     Ok(refused) => Ok(refused),
                     Err(error) => {
@@ -289,26 +252,6 @@ impl Gate {
             }
         }
     }
-}
-
-fn refusal(
-    rules: &Rules,
-    who: &Who,
-    (model, class): (&str, CallClass),
-    holds: &[Hold],
-    refused: &Refused,
-    now: Timestamp,
-) -> Denied {
-    let limit = who.plan.limits.iter().filter(|limit| limit.applies(model, class)).nth(refused.index);
-    let standing = refused.standings.get(refused.index).copied().unwrap_or_default();
-    let (Some(limit), Some(hold)) = (limit, holds.get(refused.index)) else {
-        return Denied::Unavailable(
-            "The gateway cannot check quotas at the moment. Try again shortly.".to_owned(),
-        );
-    };
-    let still_available = still_available(&rules.policy, who, limit, holds, &refused.standings);
-    let context = RefusalContext { now, resets_at: period_end(&hold.rule), still_available };
-    Denied::Refused(Box::new(Refusal::new(limit, standing, context)))
 }
 
 /// Gives back a reserve whose request never came to stand in the journal, also when its task is dropped half-way.
@@ -327,46 +270,23 @@ impl Drop for ReserveGuard<'_> {
     }
 }
 
-/// A cold domain that cannot be loaded is the ledger's outage; the counters are well.
-fn is_of_ledger(error: &StoreError) -> bool {
-    matches!(error.store, "postgres" | "sqlite" | "journal")
-}
-
-fn views(
-    who: &Who,
-    (model, class): (&str, CallClass),
-    holds: &[Hold],
-    standings: &[Standing],
-    now: Timestamp,
-) -> Vec<LimitView> {
-    let limits = who.plan.limits.iter().filter(|limit| limit.applies(model, class));
-    let numbers = holds.iter().zip(standings);
-    limits.zip(numbers).map(|(limit, (hold, standing))| LimitView::new(limit, hold, *standing, now)).collect()
-}
-
-pub(super) fn period_end(rule: &Rule) -> Option<Timestamp> {
-    match rule {
-        Rule::Quota { period_end_ms, .. } => Some(Timestamp::from_millisecond(*period_end_ms)),
-        Rule::Open { .. } | Rule::Rate { .. } => None,
-    }
-}
-
-/// A model to use instead: the first one that any plan names literally, that this plan includes, that the spent limit
+/// A model to use instead: the first one that any plan names literally, that this plan includes, that the full limit
 /// does not cover and whose other limits, as far as this request saw them, have room.
 fn still_available<'a>(
     policy: &'a Policy,
     who: &Who,
-    spent: &Limit,
-    holds: &[Hold],
-    standings: &[Standing],
+    full: &LimitHold,
+    holds: &[LimitHold],
 ) -> Option<&'a str> {
-    let has_room = |(hold, standing): (&Hold, &Standing)| {
-        hold.bucket.limit == spent.name || standing.remaining() > 0 || matches!(hold.rule, Rule::Rate { .. })
+    let has_room = |it: &LimitHold| {
+        it.limit.name == full.limit.name
+            || it.standing.remaining() > 0
+            || matches!(it.hold.rule, Rule::Rate { .. })
     };
-    if !holds.iter().zip(standings).all(has_room) {
+    if !holds.iter().all(has_room) {
         return None;
     }
     let named =
         policy.plans.values().flat_map(|plan| &plan.models.patterns).filter(|pattern| pattern.is_literal());
-    named.map(Pattern::as_str).find(|name| who.plan.models.contains(name) && !spent.covers(name))
+    named.map(Pattern::as_str).find(|name| who.plan.models.contains(name) && !full.limit.covers(name))
 }

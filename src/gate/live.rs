@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::quota::{Charge, Domain, Hold};
+use crate::quota::{Charge, Domain, LimitHold};
 use crate::store::{Announcement, Entry as Row};
 
 /// How many ended requests are remembered: about 10 MB, and 30 MB where no two come to the same charges.
@@ -50,8 +50,7 @@ struct Known {
 }
 
 struct Open {
-    holds: Vec<Hold>,
-    epochs: Vec<u32>,
+    holds: Arc<[LimitHold]>,
     lease_ends_ms: i64,
 }
 
@@ -68,10 +67,10 @@ impl Live {
     }
 
     /// A request was admitted.
-    pub fn opened(&self, domain: &Domain, rid: Uuid, holds: Vec<Hold>, epochs: Vec<u32>, lease_ends_ms: i64) {
+    pub fn opened(&self, domain: &Domain, rid: Uuid, holds: Arc<[LimitHold]>, lease_ends_ms: i64) {
         let mut inner = self.lock();
         inner.open += 1;
-        let open = Open { holds, epochs, lease_ends_ms };
+        let open = Open { holds, lease_ends_ms };
         inner.domains.entry(domain.clone()).or_default().open.insert(rid, open);
     }
 
@@ -207,8 +206,7 @@ impl Live {
         let Some(known) = inner.domains.get(domain) else { return Vec::new() };
         let held = known.open.iter().map(|(rid, open)| Announcement::Held {
             rid: *rid,
-            holds: open.holds.clone(),
-            epochs: open.epochs.clone(),
+            holds: Arc::clone(&open.holds),
             lease_ms: u64::try_from(open.lease_ends_ms - now_ms).unwrap_or(0),
         });
         let ended = known.ended.iter();

@@ -26,11 +26,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-pub use admit::Asked;
 pub use denied::Denied;
 pub use explain::{ExplainedLimit, Explanation};
 pub use permit::{Ending, FirstByte, Permit};
-pub use usage::{LimitView, UsageView};
+pub use row::Asked;
+pub use usage::UsageView;
 pub use verify::{Difference, Verification};
 pub use who::Who;
 

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use super::{Gate, LimitView};
+use super::Gate;
 use crate::clock::Stopwatch;
-use crate::quota::Domain;
+use crate::quota::{Domain, LimitHold};
 use crate::store::entry::Tokens;
 use crate::store::{Entry, Outcome};
 
@@ -18,7 +18,8 @@ use crate::store::{Entry, Outcome};
 pub struct Permit {
     gate: Arc<Gate>,
     open: Option<OpenRequest>,
-    views: Vec<LimitView>,
+    limits: Arc<[LimitHold]>,
+    admitted_at_ms: i64,
 }
 
 /// A request in flight.
@@ -67,13 +68,19 @@ impl FirstByte {
 }
 
 impl Permit {
-    pub(super) fn new(gate: Arc<Gate>, open: OpenRequest, views: Vec<LimitView>) -> Self {
-        Self { gate, open: Some(open), views }
+    pub(super) fn new(gate: Arc<Gate>, open: OpenRequest, limits: Arc<[LimitHold]>) -> Self {
+        let admitted_at_ms = open.entry.admitted_at_ms;
+        Self { gate, open: Some(open), limits, admitted_at_ms }
     }
 
     /// The limits that applied, with the numbers that decided: what the rate-limit headers show.
-    pub fn limits(&self) -> &[LimitView] {
-        &self.views
+    pub fn limits(&self) -> &[LimitHold] {
+        &self.limits
+    }
+
+    /// When it was admitted, milliseconds since 1970.
+    pub fn admitted_at_ms(&self) -> i64 {
+        self.admitted_at_ms
     }
 
     /// Our own id of the request.

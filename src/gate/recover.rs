@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 
 use super::Gate;
 use crate::quota::Domain;
-use crate::store::{Counters, CountersEvent, StoreError};
+use crate::store::{Counters, CountersEvent, StoreError, StoreKind};
 
 /// One load of a domain at a time in this process.
 #[derive(Default)]
@@ -44,12 +44,12 @@ impl Gate {
     pub(super) async fn load(&self, counters: &Arc<dyn Counters>, domain: &Domain) -> Result<(), StoreError> {
         let lock = self.loads.lock_of(domain);
         let _held = lock.lock().await;
-        if counters.read(domain, &[]).await?.is_some() {
+        if counters.read(domain, &mut []).await?.is_some() {
             return Ok(());
         }
         if !self.live.is_complete() {
             return Err(StoreError::transient(
-                "journal",
+                StoreKind::Journal,
                 "load",
                 "the backlog to the ledger is too long to load a domain",
             ));

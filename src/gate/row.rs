@@ -1,13 +1,37 @@
-//! The row of the ledger that an admission begins: who, what, when, and the charges it may come to.
+//! What a request asks for, and the row of the ledger that its admission begins: who, what, when, and the charges it may
+//! come to.
 
 use uuid::Uuid;
 
 use super::alerts::alerts;
-use super::{Asked, Rules, Who};
+use super::{Rules, Who};
 use crate::clock::Timestamp;
-use crate::quota::{Charge, Hold, Rule, month_and_day};
+use crate::quota::{Charge, LimitHold, Rule, month_and_day};
 use crate::store::entry::Tokens;
-use crate::store::{Admission, Entry, MessageKey, Outcome};
+use crate::store::{Entry, MessageKey, Outcome};
+
+/// What a request asks for, once its body is read and its upstream chosen.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The `x-request-id` the client will see.
+    pub request_id: String,
+    /// The dialect's name.
+    pub dialect: &'static str,
+    /// The endpoint's name.
+    pub endpoint: &'static str,
+    /// The upstream chosen first.
+    pub upstream: String,
+    /// The model as the client wrote it.
+    pub model_requested: String,
+    /// The model that is sent; quota goes by this one.
+    pub model: String,
+    /// Asked for as a stream?
+    pub stream: bool,
+    /// What the client says the request is for, if the configuration calls that background; empty: a message.
+    pub task: String,
+    /// The message that it is an attempt of, as its client names it, if the client is believed.
+    pub message_id: Option<String>,
+}
 
 /// The key of the message that a user's client names.
 pub(super) fn message_key(who: &Who, asked: &Asked) -> Option<MessageKey> {
@@ -29,8 +53,7 @@ pub(super) fn entry(
     who: &Who,
     asked: Asked,
     (rid, now): (Uuid, Timestamp),
-    holds: &[Hold],
-    admission: &Admission,
+    holds: &[LimitHold],
 ) -> Entry {
     let groups = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
     let admitted_at_ms = now.as_millisecond();
@@ -56,7 +79,7 @@ pub(super) fn entry(
         outcome: Outcome::Crashed,
         status: 0,
         tokens: Tokens::default(),
-        charges: charges(holds, &admission.epochs),
+        charges: holds.iter().filter_map(charge).collect(),
         cost_micro_usd: 0,
         price: String::new(),
         task: asked.task,
@@ -65,13 +88,14 @@ pub(super) fn entry(
         first_byte_ms: None,
         duration_ms: 0,
         degraded: false,
-        alerts: alerts(rules, who, holds),
+        alerts: alerts(rules, holds),
     }
 }
 
-/// The charges that go with quota holds; rates and in-flight limits are not in the ledger.
-fn charges(holds: &[Hold], epochs: &[u32]) -> Vec<Charge> {
-    let quota = holds.iter().zip(epochs).filter_map(|(hold, epoch)| match hold.rule {
+/// The charge that goes with a quota hold; rates and in-flight limits are not in the ledger.
+fn charge(held: &LimitHold) -> Option<Charge> {
+    let LimitHold { hold, epoch, .. } = held;
+    match hold.rule {
         Rule::Quota { period_start_ms, period_end_ms, .. } => Some(Charge {
             bucket: hold.bucket.clone(),
             epoch: *epoch,
@@ -80,6 +104,5 @@ fn charges(holds: &[Hold], epochs: &[u32]) -> Vec<Charge> {
             amount: hold.amount,
         }),
         Rule::Open { .. } | Rule::Rate { .. } => None,
-    });
-    quota.collect()
+    }
 }

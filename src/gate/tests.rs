@@ -89,7 +89,7 @@ impl Bench {
     /// Used and held of a limit, as the counters see it.
     pub async fn numbers(&self, who: &Who, limit: &str) -> (u64, u64) {
         let view = self.gate.usage(who).await.unwrap();
-        let limit = view.limits.iter().find(|view| &*view.name == limit).unwrap();
+        let limit = view.limits.iter().find(|view| &*view.limit.name == limit).unwrap();
         (limit.standing.used, limit.standing.held)
     }
 
@@ -121,9 +121,9 @@ fn set(written: &[&str], patterns: &[&str]) -> ModelSet {
     }
 }
 
-fn limit(name: &str, models: Option<ModelSet>, scope: Scope, max: u64, window: Window) -> Limit {
+fn limit(name: &str, models: Option<ModelSet>, scope: Scope, max: u64, window: Window) -> Arc<Limit> {
     let meter = if window == Window::Open { Meter::InFlight } else { Meter::Messages };
-    Limit { name: name.into(), meter, models, scope, max, window, alert_permille: Vec::new() }
+    Arc::new(Limit { name: name.into(), meter, models, scope, max, window, alert_permille: Vec::new() })
 }
 
 /// free: 100 a month, 20 premium; team: also a pool of 30, 5 a second, 4 at once; anonymous: one model.

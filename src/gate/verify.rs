@@ -91,7 +91,7 @@ impl Gate {
             return Ok(());
         };
         let totals = self.ledger.load(domain, self.now().as_millisecond()).await?;
-        found.in_flight += dump.holds.len() as u64;
+        found.in_flight += dump.leases.len() as u64;
         for expected in self.expected(domain, totals) {
             let counted = counted(&dump, &expected);
             if counted == expected.used {

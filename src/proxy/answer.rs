@@ -15,8 +15,8 @@ use crate::dialect::{
     AnswerReader, Kind, MODEL_FALLBACK, Problem, REQUEST_ID, RateItem, RateUnit, SERVER_TIMING, Usage,
     is_upstream_private, rate_headers, render,
 };
-use crate::gate::{Ending, LimitView, Permit};
-use crate::quota::{Meter, Window};
+use crate::gate::{Ending, Permit};
+use crate::quota::{LimitHold, Meter, Window};
 use crate::store::Outcome;
 use crate::store::entry::Tokens;
 use crate::upstream::OnDisconnect;
@@ -124,22 +124,22 @@ fn chunked(response: &mut ResponseHeader) -> Result<()> {
 }
 
 fn rate_items(permit: &Permit) -> Vec<RateItem> {
-    permit.limits().iter().map(rate_item).collect()
+    permit.limits().iter().map(|it| rate_item(it, permit.admitted_at_ms())).collect()
 }
 
-fn rate_item(view: &LimitView) -> RateItem {
-    let unit = match (view.meter, view.window) {
+fn rate_item(it: &LimitHold, now_ms: i64) -> RateItem {
+    let unit = match (it.limit.meter, it.limit.window) {
         (Meter::InFlight, _) | (_, Window::Open) => RateUnit::Concurrent,
         (Meter::Messages | Meter::Background, _) => RateUnit::Requests,
     };
     RateItem {
-        name: view.name.to_string(),
+        name: it.limit.name.to_string(),
         unit,
-        max: view.standing.max,
-        remaining: view.standing.remaining(),
-        window_s: view.window_s,
-        reset_s: view.reset_s,
-        reset_at: view.resets_at.map(Timestamp::to_seconds).unwrap_or_default(),
+        max: it.standing.max,
+        remaining: it.standing.remaining(),
+        window_s: it.window_s(),
+        reset_s: it.reset_s(now_ms),
+        reset_at: it.resets_at().map(Timestamp::to_seconds).unwrap_or_default(),
     }
 }
 

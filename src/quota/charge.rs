@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Scope;
+use super::{Limit, Scope};
+use crate::clock::Timestamp;
 
 /// A counter's name inside its domain. Together with the owner's epoch it is one bucket of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,5 +114,79 @@ impl Standing {
     /// What is left; never negative.
     pub fn remaining(&self) -> u64 {
         self.max.saturating_sub(self.used).saturating_sub(self.held)
+    }
+}
+
+/// One limit that a request touches, from the reserve to the header: what is asked of its counter, and what the counter
+/// answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitHold {
+    /// The limit as it was when the request came. Stores do not look at it.
+    pub limit: Arc<Limit>,
+    /// What is asked of its counter.
+    pub hold: Hold,
+    /// The epoch of the counter's owner; 0 until the counters say otherwise.
+    pub epoch: u32,
+    /// The counter's numbers; nothing used until the counters say otherwise.
+    pub standing: Standing,
+}
+
+impl LimitHold {
+    /// A hold that no counter has seen yet.
+    pub fn new(limit: Arc<Limit>, hold: Hold) -> Self {
+        let standing = Standing { max: hold.rule.max(), ..Standing::default() };
+        Self { limit, hold, epoch: 0, standing }
+    }
+
+    /// When a calendar limit begins anew.
+    pub fn resets_at(&self) -> Option<Timestamp> {
+        match self.hold.rule {
+            Rule::Quota { period_end_ms, .. } => Some(Timestamp::from_millisecond(period_end_ms)),
+            Rule::Open { .. } | Rule::Rate { .. } => None,
+        }
+    }
+
+    /// Length of the window in seconds; `None` for open at once.
+    pub fn window_s(&self) -> Option<u64> {
+        match self.hold.rule {
+            Rule::Quota { period_start_ms, period_end_ms, .. } => {
+                Some(seconds(period_end_ms - period_start_ms))
+            }
+            Rule::Rate { window_us, .. } => Some(window_us / 1_000_000),
+            Rule::Open { .. } => None,
+        }
+    }
+
+    /// Seconds until it begins anew (calendar) or is wholly refilled (rate).
+    pub fn reset_s(&self, now_ms: i64) -> u64 {
+        match self.hold.rule {
+            Rule::Quota { period_end_ms, .. } => seconds(period_end_ms - now_ms),
+            Rule::Rate { window_us, .. } => {
+                let Standing { used, max, .. } = self.standing;
+                (window_us * used).checked_div(max).unwrap_or(0).div_ceil(1_000_000)
+            }
+            Rule::Open { .. } => 0,
+        }
+    }
+}
+
+fn seconds(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0).div_ceil(1000)
+}
+
+/// For tests of those who do not look at the limit.
+#[cfg(test)]
+impl From<Hold> for LimitHold {
+    fn from(hold: Hold) -> Self {
+        let limit = Limit {
+            name: Arc::clone(&hold.bucket.limit),
+            meter: super::Meter::Messages,
+            models: None,
+            scope: hold.bucket.scope,
+            max: hold.rule.max(),
+            window: super::Window::Open,
+            alert_permille: Vec::new(),
+        };
+        Self::new(Arc::new(limit), hold)
     }
 }

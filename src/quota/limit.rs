@@ -40,7 +40,7 @@ pub enum CallClass {
 }
 
 /// One limit: at most `max` of `meter` for `scope`, over `window`, for the models in `models`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Its name, unique in the plan. Part of the counter's key: a user who changes plans keeps the count of a limit
     /// that both plans name alike.

@@ -57,3 +57,19 @@ fn find(text: &[u8], piece: &[u8]) -> Option<usize> {
     }
     text.windows(piece.len()).position(|window| window.eq_ignore_ascii_case(piece))
 }
+
+/// Patterns and groups, as written in `models = [...]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSet {
+    /// The entries as written, for answers and messages.
+    pub written: Vec<String>,
+    /// All patterns, groups resolved.
+    pub patterns: Vec<Pattern>,
+}
+
+impl ModelSet {
+    /// Is the model in the set?
+    pub fn contains(&self, model: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(model))
+    }
+}

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::{Bucket, CallClass, Domain, Hold, Limit, Meter, Pattern, Rule, Scope, Window, encode_id};
+use super::{
+    Bucket, CallClass, Domain, Hold, Limit, LimitHold, Meter, ModelSet, Pattern, Rule, Scope, Window,
+    encode_id,
+};
 use crate::clock::Timestamp;
 
 /// A named set of models (`@premium`).
@@ -17,22 +20,6 @@ pub struct Group {
     pub patterns: Vec<Pattern>,
 }
 
-/// Patterns and groups, as written in `models = [...]`.
-#[derive(Clone, Debug)]
-pub struct ModelSet {
-    /// The entries as written, for answers and messages.
-    pub written: Vec<String>,
-    /// All patterns, groups resolved.
-    pub patterns: Vec<Pattern>,
-}
-
-impl ModelSet {
-    /// Is the model in the set?
-    pub fn contains(&self, model: &str) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(model))
-    }
-}
-
 /// What a caller of this plan may do.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,7 +28,7 @@ pub struct Plan {
     /// Models it may use at all.
     pub models: ModelSet,
     /// Its limits, in the order of the configuration.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<Arc<Limit>>,
 }
 
 /// Everything the configuration says about quota. Swapped whole on reload.
@@ -118,13 +105,13 @@ impl Policy {
         subject: &Subject,
         (model, class): (&str, CallClass),
         now: Timestamp,
-    ) -> Vec<Hold> {
-        let applies = |limit: &&Limit| limit.applies(model, class);
+    ) -> Vec<LimitHold> {
+        let applies = |limit: &&Arc<Limit>| limit.applies(model, class);
         plan.limits.iter().filter(applies).map(|limit| self.hold(limit, subject, now)).collect()
     }
 
     /// The hold of one limit, whatever model it covers.
-    pub fn hold(&self, limit: &Limit, subject: &Subject, now: Timestamp) -> Hold {
+    pub fn hold(&self, limit: &Arc<Limit>, subject: &Subject, now: Timestamp) -> LimitHold {
         let (scope, owner) = subject.owner_of(limit.scope);
         let (period, rule) = match limit.window {
             Window::Calendar(calendar) => {
@@ -139,10 +126,7 @@ impl Policy {
             Window::Rate(rate) => ("rate".into(), Rule::Rate { max: limit.max, window_us: rate.window_us() }),
             Window::Open => ("open".into(), Rule::Open { max: limit.max }),
         };
-        Hold {
-            bucket: Bucket { scope, owner: Arc::clone(owner), limit: Arc::clone(&limit.name), period },
-            rule,
-            amount: 1,
-        }
+        let bucket = Bucket { scope, owner: Arc::clone(owner), limit: Arc::clone(&limit.name), period };
+        LimitHold::new(Arc::clone(limit), Hold { bucket, rule, amount: 1 })
     }
 }

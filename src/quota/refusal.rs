@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Limit, Meter, Scope, Standing, Window};
+use super::{LimitHold, Meter, Scope, Standing, Window};
 use crate::clock::Timestamp;
 
 /// A limit that would not take one more.
@@ -26,24 +26,15 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// What else is known when the sentence is written.
-#[derive(Clone, Copy, Debug)]
-pub struct RefusalContext<'a> {
-    /// The current time.
-    pub now: Timestamp,
-    /// End of the period, for a calendar limit.
-    pub resets_at: Option<Timestamp>,
-    /// A model that the caller may still use, if there is one.
-    pub still_available: Option<&'a str>,
-}
-
 impl Refusal {
-    /// Writes the refusal of `limit`.
-    pub fn new(limit: &Limit, standing: Standing, context: RefusalContext<'_>) -> Self {
+    /// Writes the refusal of one more at this limit. `still_available`: a model that the caller may still use.
+    pub fn new(full: &LimitHold, now: Timestamp, still_available: Option<&str>) -> Self {
+        let LimitHold { limit, standing, .. } = full;
+        let resets_at = full.resets_at();
         let retry_after_ms = match limit.window {
-            Window::Calendar(_) => context
-                .resets_at
-                .map(|at| u64::try_from(at.as_millisecond() - context.now.as_millisecond()).unwrap_or(0)),
+            Window::Calendar(_) => {
+                resets_at.map(|at| u64::try_from(at.as_millisecond() - now.as_millisecond()).unwrap_or(0))
+            }
             Window::Rate(_) if limit.max == 0 => None,
             Window::Rate(_) => Some(standing.wait_ms.max(1)),
             Window::Open => None,
@@ -53,10 +44,10 @@ impl Refusal {
             meter: limit.meter,
             window: limit.window,
             scope: limit.scope,
-            standing,
-            resets_at: context.resets_at,
+            standing: *standing,
+            resets_at,
             retry_after_ms,
-            message: sentence(limit, standing, context),
+            message: sentence(full, still_available),
         }
     }
 
@@ -71,9 +62,10 @@ impl Refusal {
     }
 }
 
-fn sentence(limit: &Limit, standing: Standing, context: RefusalContext<'_>) -> String {
+fn sentence(full: &LimitHold, still_available: Option<&str>) -> String {
+    let limit = &full.limit;
     let name = title(&limit.name, limit.scope);
-    let Standing { used, held, max, wait_ms } = standing;
+    let Standing { used, held, max, wait_ms } = full.standing;
     let mut text = match limit.window {
         _ if max == 0 => format!("{name} quota is 0: these models are blocked for this plan."),
         Window::Calendar(_) if limit.scope == Scope::Team => {
@@ -100,11 +92,11 @@ fn sentence(limit: &Limit, standing: Standing, context: RefusalContext<'_>) -> S
         }
     };
     if max > 0
-        && let Some(at) = context.resets_at
+        && let Some(at) = full.resets_at()
     {
         text.push_str(&format!(" Resets {}.", at.to_seconds()));
     }
-    if let Some(model) = context.still_available {
+    if let Some(model) = still_available {
         text.push_str(&format!(" {model} is still available."));
     }
     text

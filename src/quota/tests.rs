@@ -144,80 +144,58 @@ fn patterns() {
     }
 }
 
-fn limit(name: &str, scope: Scope, max: u64, window: Window) -> Limit {
-    Limit {
-        name: name.into(),
-        meter: Meter::Messages,
-        models: None,
-        scope,
-        max,
-        window,
-        alert_permille: Vec::new(),
-    }
+/// A limit on the owner's bucket, with numbers.
+fn held(name: &str, scope: Scope, max: u64, window: Window, standing: Standing) -> LimitHold {
+    let (period_start_ms, period_end_ms) = (0, at("2026-12-01T00:00:00Z").as_millisecond());
+    let rule = match window {
+        Window::Calendar(_) => Rule::Quota { max, period_start_ms, period_end_ms },
+        Window::Rate(rate) => Rule::Rate { max, window_us: rate.window_us() },
+        Window::Open => Rule::Open { max },
+    };
+    let bucket = Bucket { scope, owner: "u".into(), limit: name.into(), period: "p".into() };
+    let of_bucket = LimitHold::from(Hold { bucket, rule, amount: 1 });
+    let limit = std::sync::Arc::new(Limit { window, ..(*of_bucket.limit).clone() });
+    LimitHold { limit, standing, ..of_bucket }
 }
 
 #[test]
 fn sentences_say_what_is_spent_until_when_and_what_works() {
-    let now = at("2026-11-24T00:00:00Z");
     let month = Window::Calendar(Calendar::Month);
-    let context = RefusalContext {
-        now,
-        resets_at: Some(at("2026-12-01T00:00:00Z")),
-        still_available: Some("gemini-2.0-flash"),
-    };
-    let bare = RefusalContext { now, resets_at: None, still_available: None };
     let standing = |used, held, max| Standing { used, held, max, wait_ms: 1500 };
-    let say = |limit: &Limit, standing, context| Refusal::new(limit, standing, context).message;
+    let say = |full: LimitHold, instead| Refusal::new(&full, at("2026-11-24T00:00:00Z"), instead).message;
 
-    let premium = limit("premium", Scope::User, 20, month);
+    let gemini = Some("gemini-2.0-flash");
     assert_eq!(
-        say(&premium, standing(20, 0, 20), context),
+        say(held("premium", Scope::User, 20, month, standing(20, 0, 20)), gemini),
         "Premium quota exhausted: 20 of 20 messages used this month. Resets 2026-12-01T00:00:00Z. gemini-2.0-flash is still available."
     );
     assert_eq!(
-        say(
-            &limit("messages", Scope::User, 100, month),
-            standing(98, 2, 100),
-            RefusalContext { still_available: None, ..context }
-        ),
+        say(held("messages", Scope::User, 100, month, standing(98, 2, 100)), None),
         "Message quota exhausted: 98 of 100 messages used this month, 2 in progress. Resets 2026-12-01T00:00:00Z."
     );
     // a member does not learn the team's figures
     assert_eq!(
-        say(
-            &limit("pool", Scope::Team, 5000, month),
-            standing(5000, 0, 5000),
-            RefusalContext { still_available: None, ..context }
-        ),
+        say(held("pool", Scope::Team, 5000, month, standing(5000, 0, 5000)), None),
         "Team pool quota exhausted this month. Resets 2026-12-01T00:00:00Z."
     );
     assert_eq!(
-        say(&limit("burst", Scope::User, 30, Window::Rate(Rate::Minute)), standing(30, 0, 30), bare),
+        say(held("burst", Scope::User, 30, Window::Rate(Rate::Minute), standing(30, 0, 30)), None),
         "Too many messages: the limit is 30 a minute. Try again in 2 s."
     );
     assert_eq!(
-        say(&limit("parallel", Scope::User, 4, Window::Open), standing(0, 4, 4), bare),
+        say(held("parallel", Scope::User, 4, Window::Open, standing(0, 4, 4)), None),
         "Too many requests at once: 4 of 4 are open. Wait for one to finish."
     );
 }
 
 #[test]
 fn a_refusal_knows_when_to_come_back() {
-    let context = RefusalContext {
-        now: at("2026-11-30T23:59:59Z"),
-        resets_at: Some(at("2026-12-01T00:00:00Z")),
-        still_available: None,
+    let refuse = |window, wait_ms| {
+        let standing = Standing { used: 1, held: 0, max: 1, wait_ms };
+        Refusal::new(&held("m", Scope::User, 1, window, standing), at("2026-11-30T23:59:59Z"), None)
     };
-    let month = Refusal::new(
-        &limit("m", Scope::User, 1, Window::Calendar(Calendar::Month)),
-        Standing { used: 1, held: 0, max: 1, wait_ms: 0 },
-        context,
-    );
+    let month = refuse(Window::Calendar(Calendar::Month), 0);
     assert_eq!((month.retry_after_ms, month.is_long()), (Some(1000), true));
-    let rate = Refusal::new(
-        &limit("r", Scope::User, 1, Window::Rate(Rate::Second)),
-        Standing { used: 1, held: 0, max: 1, wait_ms: 700 },
-        context,
-    );
+    let rate = refuse(Window::Rate(Rate::Second), 700);
     assert_eq!((rate.retry_after_ms, rate.is_long()), (Some(700), false));
 }

@@ -4,13 +4,15 @@
 //! of each owner, the live holds by request id, and tombstones (request ids settled in the last
 //! [`TOMBSTONE_MS`]). A domain that is not loaded is COLD, never zero.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::digest::key_of;
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
-use crate::quota::{Charge, Domain, Hold, Standing};
+use crate::quota::{Charge, Domain, LimitHold};
 
 /// How long a settled request id is remembered: far longer than any repeat of a settle (60 s) or an announcement.
 pub const TOMBSTONE_MS: u64 = 300_000;
@@ -26,12 +28,13 @@ pub const REPEATS_MAX: u32 = 2;
 pub trait Counters: Send + Sync {
     /// Takes all holds or none. Expired holds of the domain are given back first. The same request id again gets the
     /// same answer and one hold; a request id with a tombstone is admitted without a hold.
-    /// Buckets follow their owner's current epoch, which the answer carries.
+    /// Buckets follow their owner's current epoch. Unless the domain is cold or waits, epoch and numbers are written into
+    /// each of `reserve.holds`: those after the holds were taken, or the unchanged ones of a refusal.
     ///
     /// With a message: if an earlier attempt of it was charged, was admitted less than [`REPEAT_WITHIN_MS`] ago and had
     /// fewer than [`REPEATS_MAX`] repeats, this is a repeat. It takes nothing of quota holds (one of 0 still blocks);
     /// rates and open requests are decided as ever. A cold domain has forgotten: then the attempt is charged again.
-    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError>;
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError>;
 
     /// Ends a hold: gives back what was held and adds the charges to `used`, in the charges' own epoch and period.
     /// Without a hold (the lease ran out): nothing if a tombstone stands, else the charges are added and counted late.
@@ -48,8 +51,9 @@ pub trait Counters: Send + Sync {
     /// Extends the leases of these requests to `lease_ms` from now. Returns the ids that no longer have a hold.
     async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError>;
 
-    /// The numbers of these holds' buckets in the owner's current epoch, without taking anything. `None`: cold.
-    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError>;
+    /// Writes the current epoch and the numbers into these holds, without taking anything. Returns when the latest epoch
+    /// of their owners was opened, milliseconds since 1970 (0: never reset). `None`: cold.
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError>;
 
     /// Loads a cold domain from the ledger's totals. If the domain is already warm nothing happens (the first of several
     /// loaders wins). `totals.recent` become tombstones. Returns true if this call loaded it.
@@ -98,14 +102,14 @@ pub enum CountersEvent {
 }
 
 /// A request for admission.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Reserve<'a> {
     /// Our own id of the request.
     pub rid: Uuid,
     /// The domain of all holds.
     pub domain: &'a Domain,
-    /// What to hold.
-    pub holds: &'a [Hold],
+    /// What to hold, and where the numbers are written.
+    pub holds: &'a mut [LimitHold],
     /// How long the holds stand if nobody settles or renews them, in milliseconds.
     pub lease_ms: u64,
     /// The message that this is an attempt of, if its client is believed.
@@ -132,38 +136,24 @@ impl MessageKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// All holds stand.
-    Admitted(Admission),
+    Admitted {
+        /// The store's time, milliseconds since 1970.
+        now_ms: i64,
+        /// 0: everything is held; 1 to [`REPEATS_MAX`]: which repeat of a charged message it is, quota holds took nothing.
+        repeat: u32,
+    },
     /// One limit would not take it; nothing changed.
-    Refused(Refused),
+    Refused {
+        /// The store's time, milliseconds since 1970.
+        now_ms: i64,
+        /// The first that did not fit.
+        by: Box<LimitHold>,
+    },
     /// The domain must be loaded from the ledger first.
     Cold,
     /// The domain was just loaded and waits for other gateways to announce their requests; ask again in this many
     /// milliseconds.
     Wait(u64),
-}
-
-/// The numbers of an admission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// The store's time, milliseconds since 1970.
-    pub now_ms: i64,
-    /// The owner's epoch of each hold, in the order of the holds.
-    pub epochs: Vec<u32>,
-    /// The numbers after this hold was taken, in the order of the holds.
-    pub standings: Vec<Standing>,
-    /// 0: everything is held; 1 to [`REPEATS_MAX`]: which repeat of a charged message it is, quota holds took nothing.
-    pub repeat: u32,
-}
-
-/// The numbers of a refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The store's time, milliseconds since 1970.
-    pub now_ms: i64,
-    /// Index of the first hold that did not fit.
-    pub index: usize,
-    /// The unchanged numbers, in the order of the holds.
-    pub standings: Vec<Standing>,
 }
 
 /// What a settle did.
@@ -179,30 +169,15 @@ pub enum Settled {
     Cold,
 }
 
-/// Numbers read without taking anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The store's time, milliseconds since 1970.
-    pub now_ms: i64,
-    /// In the order of the holds asked for.
-    pub standings: Vec<Standing>,
-    /// The owner's epoch of each hold.
-    pub epochs: Vec<u32>,
-    /// When each owner's epoch was opened, milliseconds since 1970; 0: never reset.
-    pub reset_at_ms: Vec<i64>,
-}
-
 /// A request that a gateway knows of and the ledger may not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
-    /// Still in flight: its holds, the epochs they were taken in, and what is left of its lease.
+    /// Still in flight: its holds with the epochs they were taken in, and what is left of its lease.
     Held {
         /// Our id.
         rid: Uuid,
-        /// Its holds (rate holds are left out).
-        holds: Vec<Hold>,
-        /// The epoch of each hold.
-        epochs: Vec<u32>,
+        /// Its holds; those of rates count once and for all and are left alone.
+        holds: Arc<[LimitHold]>,
         /// Milliseconds until the lease ends.
         lease_ms: u64,
     },
@@ -220,8 +195,28 @@ pub enum Announcement {
 pub struct DomainDump {
     /// Each quota bucket and epoch: `used`.
     pub buckets: Vec<BucketTotal>,
-    /// `held` of each bucket key and epoch that is not 0.
-    pub held: Vec<(String, u32, u64)>,
-    /// Live holds: request id and when the lease ends, milliseconds since 1970.
-    pub holds: Vec<(Uuid, i64)>,
+    /// Each bucket and epoch of which anything is held.
+    pub held: Vec<HeldTotal>,
+    /// The requests with live holds.
+    pub leases: Vec<HoldLease>,
+}
+
+/// What requests in flight hold of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldTotal {
+    /// The bucket's text form.
+    pub bucket_key: String,
+    /// The epoch of its owner.
+    pub epoch: u32,
+    /// Never 0.
+    pub held: u64,
+}
+
+/// How long a request's holds stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HoldLease {
+    /// Our id of the request.
+    pub rid: Uuid,
+    /// When it ends unless it is renewed, milliseconds since 1970.
+    pub ends_ms: i64,
 }

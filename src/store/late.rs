@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::{
     Announcement, BucketTotal, Counters, CountersEvent, DomainDump, DomainTotals, OwnerEpoch, Reserve,
-    Reserved, Settled, Snapshot, StoreError,
+    Reserved, Settled, StoreError, StoreKind,
 };
-use crate::quota::{Charge, Domain, Hold};
+use crate::quota::{Charge, Domain, LimitHold};
 
 /// Pause between attempts to connect.
 const RETRY: Duration = Duration::from_secs(1);
@@ -54,15 +54,15 @@ impl LateCounters {
     }
 
     fn get(&self, operation: &'static str) -> Result<&Arc<dyn Counters>, StoreError> {
-        self.ready
-            .get()
-            .ok_or_else(|| StoreError::transient("redis", operation, "not connected since the start"))
+        self.ready.get().ok_or_else(|| {
+            StoreError::transient(StoreKind::Redis, operation, "not connected since the start")
+        })
     }
 }
 
 #[async_trait]
 impl Counters for LateCounters {
-    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
         self.get("reserve")?.reserve(reserve).await
     }
 
@@ -74,7 +74,7 @@ impl Counters for LateCounters {
         self.get("renew")?.renew(domain, rids, lease_ms).await
     }
 
-    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
         self.get("read")?.read(domain, holds).await
     }
 

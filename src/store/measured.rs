@@ -11,10 +11,10 @@ use super::audit::AuditRecord;
 use super::{
     Analytics, Announcement, AuditFilter, BucketTotal, Counters, CountersEvent, Day, DomainDump,
     DomainTotals, Entry, Ingested, KnownUser, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, RefusalTotal,
-    Reserve, Reserved, ResetRequest, Seen, Settled, Snapshot, StoreError,
+    Reserve, Reserved, ResetRequest, Seen, Settled, StoreError,
 };
 use crate::clock::Stopwatch;
-use crate::quota::{Charge, Domain, Hold};
+use crate::quota::{Charge, Domain, LimitHold};
 
 /// Is told of each call: the operation's name, how long it took, whether it failed. Calls that are dropped half-way are
 /// not told.
@@ -46,7 +46,7 @@ impl<S: ?Sized> Measured<S> {
 
 #[async_trait]
 impl Counters for Measured<dyn Counters> {
-    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
         self.timed("reserve", self.inner.reserve(reserve)).await
     }
 
@@ -65,7 +65,7 @@ impl Counters for Measured<dyn Counters> {
         self.timed("renew", self.inner.renew(domain, rids, lease_ms)).await
     }
 
-    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
         self.timed("read", self.inner.read(domain, holds)).await
     }
 

@@ -34,8 +34,8 @@ pub use analytics::{ActiveUsers, Analytics, DayUsage, KnownUser, NamedSums, Refu
 pub use audit::{Audit, AuditFilter};
 pub use calls::{Calls, Histogram, ModelCalls};
 pub use counters::{
-    Admission, Announcement, Counters, CountersEvent, DomainDump, MessageKey, Refused, Reserve, Reserved,
-    Settled, Snapshot,
+    Announcement, Counters, CountersEvent, DomainDump, HeldTotal, HoldLease, MessageKey, Reserve, Reserved,
+    Settled,
 };
 pub use day::Day;
 pub use entry::{Alerts, Entry, LimitAlert, Outcome};
@@ -43,14 +43,62 @@ pub use ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen}
 pub use outbox::Outbox;
 pub use totals::{BucketTotal, DomainTotals, OwnerEpoch};
 
+use std::fmt;
+
 use thiserror::Error;
+
+/// The kinds of stores, as errors tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Counters inside the process.
+    Memory,
+    /// Counters in Redis or Valkey.
+    Redis,
+    /// The ledger in a file.
+    Sqlite,
+    /// The ledger in PostgreSQL.
+    Postgres,
+    /// The gateway's own durable record.
+    Journal,
+    /// One domain: its counters answer, yet it could not be brought to a state that decides.
+    Domain,
+}
+
+impl StoreKind {
+    /// The name in errors and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Redis => "redis",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Journal => "journal",
+            Self::Domain => "counters",
+        }
+    }
+
+    /// Does an error of this store say that the counters themselves cannot be used? A domain that cannot be loaded is its
+    /// own trouble or the ledger's.
+    pub const fn is_counters(self) -> bool {
+        match self {
+            Self::Memory | Self::Redis => true,
+            Self::Sqlite | Self::Postgres | Self::Journal | Self::Domain => false,
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// A store that did not do what was asked.
 #[derive(Debug, Error)]
 #[error("{store} {operation}: {message}")]
 pub struct StoreError {
-    /// `memory`, `redis`, `sqlite`, `postgres` or `journal`.
-    pub store: &'static str,
+    /// Whose error it is.
+    pub store: StoreKind,
     /// What was asked, such as `reserve` or `ingest`.
     pub operation: &'static str,
     /// The driver's words, without credentials.
@@ -63,17 +111,17 @@ pub struct StoreError {
 
 impl StoreError {
     /// An error that may pass by itself: connection lost, time-out, server starting, lock not free.
-    pub fn transient(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
+    pub fn transient(store: StoreKind, operation: &'static str, message: impl fmt::Display) -> Self {
         Self { store, operation, message: message.to_string(), transient: true, late: false }
     }
 
     /// No answer in time from a store that is not known to be away.
-    pub fn late(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
+    pub fn late(store: StoreKind, operation: &'static str, message: impl fmt::Display) -> Self {
         Self { late: true, ..Self::transient(store, operation, message) }
     }
 
     /// An error that stays until somebody acts: wrong data, wrong schema, no permission.
-    pub fn permanent(store: &'static str, operation: &'static str, message: impl std::fmt::Display) -> Self {
+    pub fn permanent(store: StoreKind, operation: &'static str, message: impl fmt::Display) -> Self {
         Self { store, operation, message: message.to_string(), transient: false, late: false }
     }
 }

@@ -58,7 +58,7 @@ fn quota_is_read() {
 
 /// A plan's limits as one line each.
 fn lines(plan: &Plan) -> Vec<String> {
-    let line = |limit: &crate::quota::Limit| {
+    let line = |limit: &std::sync::Arc<crate::quota::Limit>| {
         let models = limit.models.as_ref().map_or("all".to_owned(), |set| set.written.join("+"));
         let per = limit.window.per().unwrap_or("open");
         format!(

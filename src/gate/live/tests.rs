@@ -23,7 +23,7 @@ fn entry(domain: &Domain, n: usize) -> Row {
 #[test]
 fn an_acknowledged_request_is_announced_for_a_minute_more() {
     let (live, domain) = (Live::default(), Domain::user("ada"));
-    live.opened(&domain, rid(1), Vec::new(), Vec::new(), 900_000);
+    live.opened(&domain, rid(1), Vec::new().into(), 900_000);
     live.ended(&domain, rid(1), Vec::new(), 0);
     assert!(live.is_settling(&domain));
     live.settled(&domain, rid(1));

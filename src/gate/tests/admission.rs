@@ -120,7 +120,8 @@ async fn the_permit_shows_the_numbers_that_decided() {
     send(&bench, &who, "gpt-4o").await.unwrap();
     bench.quiet().await;
     let permit = bench.gate.admit(&who, asked("claude-3-opus")).await.unwrap();
-    let shown: Vec<_> = permit.limits().iter().map(|view| (&*view.name, view.standing.remaining())).collect();
+    let shown: Vec<_> =
+        permit.limits().iter().map(|view| (&*view.limit.name, view.standing.remaining())).collect();
     assert_eq!(shown, [("messages", 98), ("premium", 19)]);
 }
 

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::quota::{Charge, Domain, Hold};
+use crate::quota::{Charge, Domain, LimitHold};
 use crate::store::memory::MemoryCounters;
 use crate::store::{
     Announcement, BucketTotal, Counters, DomainDump, DomainTotals, OwnerEpoch, Reserve, Reserved, Settled,
-    Snapshot, StoreError,
+    StoreError, StoreKind,
 };
 
 /// See the file's header.
@@ -17,11 +17,13 @@ pub struct Faulty {
     inner: MemoryCounters,
     down: AtomicBool,
     late: AtomicBool,
+    cold: AtomicBool,
 }
 
 impl Faulty {
     pub fn new(inner: MemoryCounters) -> Self {
-        Self { inner, down: AtomicBool::new(false), late: AtomicBool::new(false) }
+        let off = AtomicBool::default;
+        Self { inner, down: off(), late: off(), cold: off() }
     }
 
     /// From now on every call fails, or works again.
@@ -34,9 +36,14 @@ impl Faulty {
         self.late.store(late, Ordering::SeqCst);
     }
 
+    /// From now on every domain is cold to a reserve, however often it is loaded.
+    pub fn set_cold(&self, cold: bool) {
+        self.cold.store(cold, Ordering::SeqCst);
+    }
+
     fn check(&self, operation: &'static str) -> Result<(), StoreError> {
         if self.down.load(Ordering::SeqCst) {
-            return Err(StoreError::transient("memory", operation, "switched off by the test"));
+            return Err(StoreError::transient(StoreKind::Memory, operation, "switched off by the test"));
         }
         Ok(())
     }
@@ -44,11 +51,14 @@ impl Faulty {
 
 #[async_trait]
 impl Counters for Faulty {
-    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
         self.check("reserve")?;
+        if self.cold.load(Ordering::SeqCst) {
+            return Ok(Reserved::Cold);
+        }
         let answer = self.inner.reserve(reserve).await;
         if self.late.load(Ordering::SeqCst) {
-            return Err(StoreError::late("memory", "reserve", "made late by the test"));
+            return Err(StoreError::late(StoreKind::Memory, "reserve", "made late by the test"));
         }
         answer
     }
@@ -63,7 +73,7 @@ impl Counters for Faulty {
         self.inner.renew(domain, rids, lease_ms).await
     }
 
-    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
         self.check("read")?;
         self.inner.read(domain, holds).await
     }

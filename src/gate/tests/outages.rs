@@ -143,6 +143,24 @@ async fn one_slow_answer_is_no_outage_and_leaves_no_hold() {
 }
 
 #[tokio::test]
+async fn a_domain_that_stays_cold_is_no_outage_of_the_counters() {
+    let bench = Bench::new(OnOutage::Ledger).await;
+    let who = user(&bench, "alice", None, None);
+    bench.counters.set_cold(true);
+    let permit = admit(&bench, &who).await.expect("the ledger decides");
+    assert!(!bench.gate.is_degraded(), "the counters answer: other domains are decided by them");
+    end(permit);
+    bench.counters.set_cold(false);
+    bench.conserved(&who, "premium", 1).await;
+
+    let bench = Bench::new(OnOutage::Deny).await;
+    let who = user(&bench, "bob", None, None);
+    bench.counters.set_cold(true);
+    assert!(matches!(admit(&bench, &who).await, Err(Denied::Unavailable(_))));
+    assert!(!bench.gate.is_degraded());
+}
+
+#[tokio::test]
 async fn verify_finds_counts_and_repairs_a_counter_that_drifted() {
     let bench = Bench::new(OnOutage::Deny).await;
     let who = user(&bench, "alice", None, None);

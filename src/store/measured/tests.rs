@@ -25,10 +25,10 @@ async fn calls_of_counters_are_told_with_their_end() {
     let counters: Arc<dyn Counters> = Arc::new(MemoryCounters::new(clock.clone()));
     let measured = Measured::new(counters, observe);
     let (domain, rid) = (Domain::team("acme"), clock.request_id());
-    let reserve = Reserve { rid, domain: &domain, holds: &[], lease_ms: 1_000, message: None };
-    assert_eq!(measured.reserve(&reserve).await.unwrap(), Reserved::Cold);
+    let mut reserve = Reserve { rid, domain: &domain, holds: &mut [], lease_ms: 1_000, message: None };
+    assert_eq!(measured.reserve(&mut reserve).await.unwrap(), Reserved::Cold);
     assert!(measured.rebuild(&domain, &DomainTotals::default()).await.unwrap());
-    assert!(matches!(measured.reserve(&reserve).await.unwrap(), Reserved::Admitted(_)));
+    assert!(matches!(measured.reserve(&mut reserve).await.unwrap(), Reserved::Admitted { .. }));
     assert_eq!(
         measured.settle_now(&domain, rid, &[]),
         Some(Settled::Done),

@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::gcra::Gcra;
 use super::repeats::{Mark, Repeats};
-use crate::quota::{Bucket, Charge, Hold, Rule, Standing};
+use crate::quota::{Bucket, Charge, Hold, LimitHold, Rule, Standing};
 use crate::store::counters::TOMBSTONE_MS;
 use crate::store::{
-    Admission, Announcement, BucketTotal, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserve, Reserved,
-    Settled, Snapshot,
+    Announcement, BucketTotal, DomainDump, DomainTotals, HeldTotal, HoldLease, OwnerEpoch, Reserve, Reserved,
+    Settled,
 };
 
 /// How long the bucket of an ended period is kept for late settles: design §4.
@@ -89,42 +89,39 @@ impl DomainState {
         state
     }
 
-    pub(super) fn reserve(&mut self, reserve: &Reserve<'_>, at_us: i64) -> Reserved {
-        let Reserve { rid, holds, lease_ms, message, .. } = *reserve;
+    pub(super) fn reserve(&mut self, reserve: &mut Reserve<'_>, at_us: i64) -> Reserved {
+        let Reserve { rid, lease_ms, message, .. } = *reserve;
+        let holds = &mut *reserve.holds;
         let now_ms = at_us / 1_000;
         self.last_used_ms = now_ms;
         self.reap(now_ms);
         self.tombstones.prune(now_ms);
-        if let Some(hold) = self.holds.get(&rid) {
-            let taken = |asked: &Hold| hold.items.iter().find(|item| item.bucket == asked.bucket);
-            let now = self.epochs_of(holds);
-            let epochs =
-                holds.iter().zip(now).map(|(it, now)| taken(it).map_or(now, |item| item.epoch)).collect();
-            let repeat = hold.repeat;
-            return self.admitted(holds, epochs, repeat, at_us);
+        self.count(holds, at_us);
+        if let Some(live) = self.holds.get(&rid) {
+            for asked in holds.iter_mut() {
+                let taken = live.items.iter().find(|item| item.bucket == asked.hold.bucket);
+                asked.epoch = taken.map_or(asked.epoch, |item| item.epoch);
+                asked.standing = self.standing(asked, at_us);
+            }
+            return Reserved::Admitted { now_ms, repeat: live.repeat };
         }
-        let epochs = self.epochs_of(holds);
         if self.tombstones.stands(rid, now_ms) {
-            return self.admitted(holds, epochs, 0, at_us);
+            return Reserved::Admitted { now_ms, repeat: 0 };
         }
         let repeat = message.map_or(0, |message| self.repeats.next(message, now_ms));
-        let fits = |index: usize| match holds[index].rule {
-            Rule::Quota { max, .. } if repeat > 0 => max > 0,
-            _ => self.fits(&holds[index], epochs[index], at_us),
-        };
-        if let Some(index) = (0..holds.len()).find(|&index| !fits(index)) {
-            return Reserved::Refused(Refused {
-                now_ms,
-                index,
-                standings: self.standings(holds, &epochs, at_us),
-            });
-        }
         let is_free = |hold: &Hold| repeat > 0 && hold.rule.is_quota();
-        let taken = holds.iter().zip(&epochs).filter_map(|(hold, &epoch)| {
-            let amount = if is_free(hold) { 0 } else { hold.amount };
-            self.take(hold, amount, epoch, at_us)
-        });
-        let items = taken.collect();
+        let fits = |asked: &LimitHold| {
+            if is_free(&asked.hold) { asked.standing.max > 0 } else { self.fits(asked, at_us) }
+        };
+        if let Some(full) = holds.iter().find(|asked| !fits(asked)) {
+            return Reserved::Refused { now_ms, by: Box::new(full.clone()) };
+        }
+        let mut items = Vec::with_capacity(holds.len());
+        for asked in holds.iter_mut() {
+            let amount = if is_free(&asked.hold) { 0 } else { asked.hold.amount };
+            items.extend(self.take(&asked.hold, amount, asked.epoch, at_us));
+            asked.standing = self.standing(asked, at_us);
+        }
         let mark = match message {
             Some(message) if repeat > 0 => {
                 self.repeats.repeated(message);
@@ -133,7 +130,7 @@ impl DomainState {
             message => message.map(|message| Mark { message: message.clone(), at_ms: now_ms }),
         };
         self.hold(rid, LiveHold { expires_ms: after(now_ms, lease_ms), items, mark, repeat });
-        self.admitted(holds, epochs, repeat, at_us)
+        Reserved::Admitted { now_ms, repeat }
     }
 
     pub(super) fn settle(&mut self, rid: Uuid, charges: &[Charge], now_ms: i64) -> Settled {
@@ -165,17 +162,10 @@ impl DomainState {
         true
     }
 
-    pub(super) fn read(&mut self, holds: &[Hold], at_us: i64) -> Snapshot {
-        let now_ms = at_us / 1_000;
-        self.reap(now_ms);
-        let epochs = self.epochs_of(holds);
-        let reset_at = |hold: &Hold| self.epochs.get(&hold.bucket.owner_key()).map_or(0, |it| it.reset_at_ms);
-        Snapshot {
-            now_ms,
-            standings: self.standings(holds, &epochs, at_us),
-            reset_at_ms: holds.iter().map(reset_at).collect(),
-            epochs,
-        }
+    /// Returns when the latest epoch of these owners was opened, milliseconds since 1970; 0: never.
+    pub(super) fn read(&mut self, holds: &mut [LimitHold], at_us: i64) -> i64 {
+        self.reap(at_us / 1_000);
+        self.count(holds, at_us)
     }
 
     pub(super) fn announce(&mut self, announcement: &Announcement, now_ms: i64) {
@@ -184,10 +174,9 @@ impl DomainState {
             return;
         }
         match announcement {
-            Announcement::Held { rid, holds, epochs, lease_ms } => {
-                let items =
-                    holds.iter().zip(epochs).filter_map(|(hold, &epoch)| self.put(hold, hold.amount, epoch));
-                let items = items.collect();
+            Announcement::Held { rid, holds, lease_ms } => {
+                let put = |it: &LimitHold| self.put(&it.hold, it.hold.amount, it.epoch);
+                let items = holds.iter().filter_map(put).collect();
                 let expires_ms = after(now_ms, *lease_ms);
                 self.hold(*rid, LiveHold { expires_ms, items, mark: None, repeat: 0 });
             }
@@ -214,13 +203,14 @@ impl DomainState {
                 dump.buckets.push(BucketTotal { bucket, epoch, period_start_ms, period_end_ms, used });
             }
             if count.held > 0 {
-                dump.held.push((bucket.key(), *epoch, count.held));
+                dump.held.push(HeldTotal { bucket_key: bucket.key(), epoch: *epoch, held: count.held });
             }
         }
-        dump.holds = self.holds.iter().map(|(&rid, hold)| (rid, hold.expires_ms)).collect();
+        dump.leases =
+            self.holds.iter().map(|(&rid, hold)| HoldLease { rid, ends_ms: hold.expires_ms }).collect();
         dump.buckets.sort();
         dump.held.sort();
-        dump.holds.sort();
+        dump.leases.sort();
         dump
     }
 
@@ -265,41 +255,41 @@ impl DomainState {
         !self.holds.is_empty()
     }
 
-    fn admitted(&self, holds: &[Hold], epochs: Vec<u32>, repeat: u32, at_us: i64) -> Reserved {
-        let standings = self.standings(holds, &epochs, at_us);
-        Reserved::Admitted(Admission { now_ms: at_us / 1_000, epochs, standings, repeat })
+    /// Writes the current epoch and the numbers into each. Returns when the latest of these epochs was opened.
+    fn count(&self, holds: &mut [LimitHold], at_us: i64) -> i64 {
+        let mut reset_at_ms = 0;
+        for asked in holds {
+            let owner = self.epochs.get(&asked.hold.bucket.owner_key());
+            asked.epoch = owner.map_or(0, |owner| owner.epoch);
+            asked.standing = self.standing(asked, at_us);
+            reset_at_ms = owner.map_or(reset_at_ms, |owner| reset_at_ms.max(owner.reset_at_ms));
+        }
+        reset_at_ms
     }
 
-    fn epochs_of(&self, holds: &[Hold]) -> Vec<u32> {
-        let epoch = |hold: &Hold| self.epochs.get(&hold.bucket.owner_key()).map_or(0, |it| it.epoch);
-        holds.iter().map(epoch).collect()
-    }
-
-    fn standings(&self, holds: &[Hold], epochs: &[u32], at_us: i64) -> Vec<Standing> {
-        holds.iter().zip(epochs).map(|(hold, &epoch)| self.standing(hold, epoch, at_us)).collect()
-    }
-
-    fn standing(&self, hold: &Hold, epoch: u32, at_us: i64) -> Standing {
+    fn standing(&self, asked: &LimitHold, at_us: i64) -> Standing {
+        let LimitHold { hold, epoch, .. } = asked;
         match hold.rule {
             Rule::Rate { max, window_us } => {
                 let tat_us = self.rates.get(&hold.bucket).copied().unwrap_or(0);
                 Gcra::new(max, window_us).standing(tat_us, at_us)
             }
             Rule::Quota { max, .. } | Rule::Open { max } => {
-                let count = self.buckets.get(&(hold.bucket.clone(), bucket_epoch(hold, epoch)));
+                let count = self.buckets.get(&(hold.bucket.clone(), bucket_epoch(hold, *epoch)));
                 let numbers = count.map_or((0, 0), |count| (count.used, count.held));
                 Standing { used: numbers.0, held: numbers.1, max, wait_ms: 0 }
             }
         }
     }
 
-    fn fits(&self, hold: &Hold, epoch: u32, at_us: i64) -> bool {
+    /// Do the numbers, as they were just written, leave room?
+    fn fits(&self, asked: &LimitHold, at_us: i64) -> bool {
+        let LimitHold { hold, standing, .. } = asked;
         if let Rule::Rate { max, window_us } = hold.rule {
             let tat_us = self.rates.get(&hold.bucket).copied().unwrap_or(0);
             return Gcra::new(max, window_us).take(tat_us, at_us, hold.amount).is_some();
         }
-        let Standing { used, held, max, .. } = self.standing(hold, epoch, at_us);
-        used.saturating_add(held).saturating_add(hold.amount) <= max
+        standing.used.saturating_add(standing.held).saturating_add(hold.amount) <= standing.max
     }
 
     /// Takes `amount` of a hold that fits. A rate keeps no hold: it counts once and for all.

@@ -20,10 +20,10 @@ use self::domain::DomainState;
 use self::holds::check_holds;
 use super::{
     Announcement, BucketTotal, Counters, DomainDump, DomainTotals, OwnerEpoch, Reserve, Reserved, Settled,
-    Snapshot, StoreError,
+    StoreError, StoreKind,
 };
 use crate::clock::Clock;
-use crate::quota::{Charge, Domain, Hold};
+use crate::quota::{Charge, Domain, LimitHold};
 
 /// Locks: many more than cores, so that two requests rarely meet on one.
 const SHARDS: usize = 64;
@@ -85,8 +85,8 @@ impl MemoryCounters {
 
 #[async_trait]
 impl Counters for MemoryCounters {
-    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
-        check_holds("memory", reserve.holds)?;
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
+        check_holds(StoreKind::Memory, reserve.holds)?;
         let at_us = self.clock.now_us();
         let reserved = self.with(reserve.domain, |state| state.reserve(reserve, at_us));
         Ok(reserved.unwrap_or(Reserved::Cold))
@@ -108,7 +108,7 @@ impl Counters for MemoryCounters {
         Ok(gone.unwrap_or_else(|| rids.to_vec()))
     }
 
-    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
         let at_us = self.clock.now_us();
         Ok(self.with(domain, |state| state.read(holds, at_us)))
     }
@@ -183,15 +183,12 @@ fn evict_idle(shard: &mut Shard) -> Result<(), StoreError> {
         .take(EVICTION_SAMPLE)
         .min_by_key(|(_, state)| state.last_used_ms)
         .map(|(domain, _)| domain.clone());
-    match idle {
-        Some(domain) => {
-            shard.remove(&domain);
-            Ok(())
-        }
-        None => {
-            Err(StoreError::transient("memory", "rebuild", "every domain in memory has requests in flight"))
-        }
-    }
+    let Some(domain) = idle else {
+        let message = "every domain in memory has requests in flight";
+        return Err(StoreError::transient(StoreKind::Memory, "rebuild", message));
+    };
+    shard.remove(&domain);
+    Ok(())
 }
 
 /// A panic elsewhere must not stop all callers of the shard.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::quota::{Bucket, Rule, Scope};
+use crate::quota::{Bucket, Hold, Rule, Scope};
 
 const LEASE_MS: u64 = 60_000;
 
@@ -22,7 +22,9 @@ fn hold(clock: &Clock, period_ms: i64) -> Hold {
 
 async fn reserve(store: &MemoryCounters, domain: &Domain, holds: &[Hold]) -> Reserved {
     let rid = Clock::system().request_id();
-    store.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None }).await.unwrap()
+    let mut holds: Vec<LimitHold> = holds.iter().cloned().map(LimitHold::from).collect();
+    let holds = holds.as_mut_slice();
+    store.reserve(&mut Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None }).await.unwrap()
 }
 
 #[tokio::test]
@@ -33,9 +35,9 @@ async fn an_idle_domain_without_holds_becomes_cold() {
         store.rebuild(domain, &DomainTotals::default()).await.unwrap();
     }
     let lease_ms = 2 * 3_600_000;
-    let holds = [hold(&clock, 86_400_000)];
+    let holds = &mut [hold(&clock, 86_400_000).into()];
     let rid = Clock::system().request_id();
-    store.reserve(&Reserve { rid, domain: &busy, holds: &holds, lease_ms, message: None }).await.unwrap();
+    store.reserve(&mut Reserve { rid, domain: &busy, holds, lease_ms, message: None }).await.unwrap();
     clock.advance(Duration::from_millis(3_599_999));
     assert_eq!(store.sweep().await.unwrap(), 0);
     assert_eq!(store.domains(), 2);
@@ -58,7 +60,7 @@ async fn a_full_store_makes_room_but_never_drops_a_hold() {
     for domain in &held {
         match store.rebuild(domain, &DomainTotals::default()).await {
             Ok(_) => {
-                assert!(matches!(reserve(&store, domain, &holds).await, Reserved::Admitted(_)));
+                assert!(matches!(reserve(&store, domain, &holds).await, Reserved::Admitted { .. }));
                 taken.push(domain);
             }
             Err(error) => {
@@ -70,7 +72,7 @@ async fn a_full_store_makes_room_but_never_drops_a_hold() {
     assert!(store.domains() <= SHARDS * 2);
     assert_eq!(taken.len() + refused, held.len());
     for domain in taken {
-        assert_eq!(store.dump(domain).await.unwrap().unwrap().holds.len(), 1);
+        assert_eq!(store.dump(domain).await.unwrap().unwrap().leases.len(), 1);
     }
     clock.advance(Duration::from_millis(LEASE_MS));
     store.sweep().await.unwrap();
@@ -123,14 +125,15 @@ async fn what_cannot_be_exact_is_an_error() {
         .map(|n| Hold { bucket: Bucket { limit: n.to_string().into(), ..one.bucket.clone() }, ..one.clone() })
         .collect();
     for holds in [vec![one.clone(), one], vec![huge], many] {
-        let reserve = Reserve {
+        let mut holds: Vec<LimitHold> = holds.into_iter().map(LimitHold::from).collect();
+        let mut reserve = Reserve {
             rid: clock.request_id(),
             domain: &domain,
-            holds: &holds,
+            holds: &mut holds,
             lease_ms: LEASE_MS,
             message: None,
         };
-        let error = store.reserve(&reserve).await.unwrap_err();
+        let error = store.reserve(&mut reserve).await.unwrap_err();
         assert!(!error.transient, "{error}");
     }
 }

@@ -7,9 +7,9 @@ use std::io;
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreKind};
 
-const STORE: &str = "postgres";
+const STORE: StoreKind = StoreKind::Postgres;
 
 /// Why a piece of work was not done, before it is known what the work was.
 #[derive(Debug)]

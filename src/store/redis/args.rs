@@ -5,7 +5,7 @@
 use fred::prelude::Value;
 use uuid::Uuid;
 
-use crate::quota::{Bucket, Charge, Domain, Hold, Rule};
+use crate::quota::{Bucket, Charge, Domain, LimitHold, Rule};
 use crate::store::memory::gcra::interval_us;
 use crate::store::{Announcement, MessageKey};
 
@@ -24,13 +24,13 @@ pub(super) fn holds(
     shift_ms: i64,
     rid: &str,
     lease_ms: u64,
-    holds: &[Hold],
+    holds: &[LimitHold],
     message: Option<&MessageKey>,
     epoch: impl Fn(&str) -> u32,
 ) -> Vec<Value> {
     let mut owners: Vec<String> = Vec::with_capacity(2);
     let mut rows = Vec::with_capacity(holds.len() * 7);
-    for hold in holds {
+    for LimitHold { hold, .. } in holds {
         let owner = hold.bucket.owner_key();
         let index = owners.iter().position(|known| *known == owner).unwrap_or_else(|| {
             owners.push(owner);
@@ -80,9 +80,8 @@ pub(super) fn charges(charges: &[Charge]) -> impl Iterator<Item = Value> {
 /// The arguments of `announce.lua` for one announcement.
 pub(super) fn announcement(announcement: &Announcement) -> (Uuid, Vec<Value>) {
     let (kind, rid, lease_ms, items): (&str, Uuid, u64, Vec<[Value; 6]>) = match announcement {
-        Announcement::Held { rid, holds, epochs, lease_ms } => {
-            let items = holds.iter().zip(epochs).filter_map(|(hold, &epoch)| held_item(hold, epoch));
-            ("h", *rid, *lease_ms, items.collect())
+        Announcement::Held { rid, holds, lease_ms } => {
+            ("h", *rid, *lease_ms, holds.iter().filter_map(held_item).collect())
         }
         Announcement::Ended { rid, charges } => {
             let charged = charges.iter().filter(|charge| charge.amount > 0);
@@ -94,15 +93,16 @@ pub(super) fn announcement(announcement: &Announcement) -> (Uuid, Vec<Value>) {
     (rid, args)
 }
 
-fn held_item(hold: &Hold, epoch: u32) -> Option<[Value; 6]> {
+fn held_item(held: &LimitHold) -> Option<[Value; 6]> {
+    let LimitHold { hold, epoch, .. } = held;
     let (field_epoch, start, end) = match hold.rule {
         Rule::Quota { period_start_ms, period_end_ms, .. } => {
-            (epoch, text(period_start_ms), text(period_end_ms))
+            (*epoch, text(period_start_ms), text(period_end_ms))
         }
         Rule::Open { .. } => (0, "".into(), "".into()),
         Rule::Rate { .. } => return None,
     };
-    Some([hold.bucket.key().into(), text(epoch), text(field_epoch), text(hold.amount), start, end])
+    Some([hold.bucket.key().into(), text(*epoch), text(field_epoch), text(hold.amount), start, end])
 }
 
 fn ended_item(charge: &Charge) -> [Value; 6] {

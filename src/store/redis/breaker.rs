@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreKind};
 
 /// Calls in a row without an answer before the next ones are not tried.
 const FAILURES: u32 = 3;
@@ -20,7 +20,7 @@ impl Breaker {
     /// May the call be tried?
     pub(super) fn check(&self, operation: &'static str) -> Result<(), StoreError> {
         if self.is_open() {
-            return Err(StoreError::transient("redis", operation, "the server does not answer"));
+            return Err(StoreError::transient(StoreKind::Redis, operation, "the server does not answer"));
         }
         Ok(())
     }

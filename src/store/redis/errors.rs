@@ -4,7 +4,7 @@
 
 use fred::error::{Error, ErrorKind};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreKind};
 
 /// First words of server replies that say "later": starting, busy, full, failing over, moving a slot.
 const PASSING: [&str; 13] = [
@@ -50,9 +50,9 @@ pub(super) fn fault(operation: &'static str, error: &Error) -> StoreError {
     let message = error.details().trim();
     let message = if message.is_empty() { error.kind().to_str() } else { message };
     if transient {
-        StoreError::transient("redis", operation, message)
+        StoreError::transient(StoreKind::Redis, operation, message)
     } else {
-        StoreError::permanent("redis", operation, message)
+        StoreError::permanent(StoreKind::Redis, operation, message)
     }
 }
 

@@ -21,7 +21,7 @@ use super::errors::{fault, is_no_script, is_slot_moving, is_unreachable};
 use super::process::Processes;
 use super::registry::Events;
 use super::scripts::Script;
-use crate::store::{CountersEvent, StoreError};
+use crate::store::{CountersEvent, StoreError, StoreKind};
 
 /// On the path of a request.
 pub(super) const ON_PATH: Duration = Duration::from_millis(100);
@@ -76,9 +76,9 @@ impl Link {
                 let message = format!("no answer in {} ms", deadline.as_millis());
                 // without a connection, or after one call too many, the server counts as away
                 if self.breaker.is_open() || !self.client.is_connected() {
-                    Err(StoreError::transient("redis", operation, message))
+                    Err(StoreError::transient(StoreKind::Redis, operation, message))
                 } else {
-                    Err(StoreError::late("redis", operation, message))
+                    Err(StoreError::late(StoreKind::Redis, operation, message))
                 }
             }
         }
@@ -127,7 +127,11 @@ impl Link {
                 self.processes.set_routing(self.client.cached_cluster_state());
             }
         }
-        Err(StoreError::transient("redis", operation, "the server process changes faster than scripts load"))
+        Err(StoreError::transient(
+            StoreKind::Redis,
+            operation,
+            "the server process changes faster than scripts load",
+        ))
     }
 
     /// The client with a deadline for each command. It must not be used for the library's own `eval` and `evalsha`, see
@@ -156,7 +160,11 @@ impl Link {
             Some(Ok(true)) => self.events.send(CountersEvent::Reconnected),
             Some(other) => drop(other?),
             None => {
-                return Err(StoreError::late("redis", "load_scripts", "no answer in a second".to_owned()));
+                return Err(StoreError::late(
+                    StoreKind::Redis,
+                    "load_scripts",
+                    "no answer in a second".to_owned(),
+                ));
             }
         }
         Ok(())

@@ -40,10 +40,10 @@ use super::counters::TOMBSTONE_MS;
 use super::memory::holds::check_holds;
 use super::{
     Announcement, BucketTotal, Counters, CountersEvent, DomainDump, DomainTotals, OwnerEpoch, Reserve,
-    Reserved, Settled, Snapshot, StoreError,
+    Reserved, Settled, StoreError, StoreKind,
 };
 use crate::clock::Clock;
-use crate::quota::{Charge, Domain, Hold};
+use crate::quota::{Charge, Domain, LimitHold};
 
 /// How long a freshly loaded domain waits at most for the announcements of all live gateways.
 const ANNOUNCE_WAIT_MS: u64 = 2_000;
@@ -141,32 +141,33 @@ impl RedisCounters {
         epochs.get(&(domain.clone(), owner.to_owned())).copied().unwrap_or(0)
     }
 
-    fn learn_epochs(&self, domain: &Domain, holds: &[Hold], seen: &[u32]) {
-        if seen.iter().all(|&epoch| epoch == 0) {
+    fn learn_epochs(&self, domain: &Domain, seen: &[LimitHold]) {
+        if seen.iter().all(|it| it.epoch == 0) {
             return;
         }
         let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
         if epochs.len() >= MAX_EPOCHS {
             epochs.clear();
         }
-        for (hold, &epoch) in holds.iter().zip(seen) {
-            epochs.insert((domain.clone(), hold.bucket.owner_key()), epoch);
+        for it in seen {
+            epochs.insert((domain.clone(), it.hold.bucket.owner_key()), it.epoch);
         }
     }
 }
 
 #[async_trait]
 impl Counters for RedisCounters {
-    async fn reserve(&self, reserve: &Reserve<'_>) -> Result<Reserved, StoreError> {
-        check_holds("redis", reserve.holds)?;
-        let Reserve { rid, domain, holds, lease_ms, message } = *reserve;
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
+        check_holds(StoreKind::Redis, reserve.holds)?;
+        let Reserve { rid, domain, lease_ms, message, .. } = *reserve;
+        let holds = &mut *reserve.holds;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
         let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, message, epoch);
         let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
         let reply: Vec<i64> = self.link.call(Script::Reserve, ON_PATH, keys, args).await?;
         let reserved = replies::reserved(&reply, holds)?;
-        if let Reserved::Admitted(admission) = &reserved {
-            self.learn_epochs(domain, holds, &admission.epochs);
+        if let Reserved::Admitted { .. } = reserved {
+            self.learn_epochs(domain, holds);
             self.sweep_list.expect(domain, lease_ms, self.local_ms());
         }
         Ok(reserved)
@@ -190,12 +191,12 @@ impl Counters for RedisCounters {
         Ok(gone.into_iter().filter_map(index).collect())
     }
 
-    async fn read(&self, domain: &Domain, holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
-        check_holds("redis", holds)?;
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
+        check_holds(StoreKind::Redis, holds)?;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
         let args = args::holds(self.shift_ms(), "", 0, holds, None, epoch);
         let reply: Vec<i64> = self.link.call(Script::Read, ON_PATH, vec![domain_key(domain)], args).await?;
-        replies::snapshot(&reply, holds)
+        replies::read(&reply, holds)
     }
 
     async fn rebuild(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError> {

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::quota::{Bucket, Hold, Scope, Standing};
-use crate::store::{Admission, BucketTotal, DomainDump, Refused, Reserved, Settled, Snapshot, StoreError};
+use crate::quota::{Bucket, LimitHold, Scope, Standing};
+use crate::store::{BucketTotal, DomainDump, HeldTotal, HoldLease, Reserved, Settled, StoreError, StoreKind};
 
 /// A waiting caller asks again at least this often, milliseconds: most announcements are there at once.
 const MAX_WAIT_MS: u64 = 20;
 
 /// The answer of `reserve.lua`.
-pub(super) fn reserved(reply: &[i64], holds: &[Hold]) -> Result<Reserved, StoreError> {
+pub(super) fn reserved(reply: &[i64], holds: &mut [LimitHold]) -> Result<Reserved, StoreError> {
     let wrong = || malformed("reserve", &reply);
     match *reply {
         [0] => Ok(Reserved::Cold),
@@ -21,35 +21,31 @@ pub(super) fn reserved(reply: &[i64], holds: &[Hold]) -> Result<Reserved, StoreE
             Ok(Reserved::Wait(u64::try_from(wait_ms).map_err(|_| wrong())?.clamp(1, MAX_WAIT_MS)))
         }
         [2, now_ms, ref rows @ ..] => {
-            let (epochs, standings) = standings(rows, holds).ok_or_else(wrong)?;
-            Ok(Reserved::Admitted(Admission { now_ms, epochs, standings, repeat: 0 }))
+            all_counted(rows, holds).ok_or_else(wrong)?;
+            Ok(Reserved::Admitted { now_ms, repeat: 0 })
         }
         [4, now_ms, repeat, ref rows @ ..] => {
-            let (epochs, standings) = standings(rows, holds).ok_or_else(wrong)?;
-            let repeat = u32::try_from(repeat).map_err(|_| wrong())?;
-            Ok(Reserved::Admitted(Admission { now_ms, epochs, standings, repeat }))
+            all_counted(rows, holds).ok_or_else(wrong)?;
+            Ok(Reserved::Admitted { now_ms, repeat: u32::try_from(repeat).map_err(|_| wrong())? })
         }
         [3, now_ms, index, ref rows @ ..] => {
-            let (_, standings) = standings(rows, holds).ok_or_else(wrong)?;
-            let index = usize::try_from(index).ok().filter(|&index| index < holds.len()).ok_or_else(wrong)?;
-            Ok(Reserved::Refused(Refused { now_ms, index, standings }))
+            all_counted(rows, holds).ok_or_else(wrong)?;
+            let by = usize::try_from(index).ok().and_then(|index| holds.get(index)).ok_or_else(wrong)?;
+            Ok(Reserved::Refused { now_ms, by: Box::new(by.clone()) })
         }
         _ => Err(wrong()),
     }
 }
 
-/// The answer of `read.lua`.
-pub(super) fn snapshot(reply: &[i64], holds: &[Hold]) -> Result<Option<Snapshot>, StoreError> {
+/// The answer of `read.lua`: when the latest of the owners' epochs was opened.
+pub(super) fn read(reply: &[i64], holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
     let wrong = || malformed("read", &reply);
     match *reply {
         [0] => Ok(None),
-        [1, now_ms, ref rows @ ..] => {
-            let (rows, resets) = rows.split_at_checked(4 * holds.len()).ok_or_else(wrong)?;
-            let (epochs, standings) = standings(rows, holds).ok_or_else(wrong)?;
-            if resets.len() != holds.len() {
-                return Err(wrong());
-            }
-            Ok(Some(Snapshot { now_ms, standings, epochs, reset_at_ms: resets.to_vec() }))
+        [1, _now_ms, ref rows @ ..] => {
+            let resets =
+                counted(rows, holds).filter(|resets| resets.len() == holds.len()).ok_or_else(wrong)?;
+            Ok(Some(resets.iter().copied().max().unwrap_or(0)))
         }
         _ => Err(wrong()),
     }
@@ -96,37 +92,42 @@ pub(super) fn dump(reply: Vec<String>) -> Result<Option<DomainDump>, StoreError>
                 let (key, epoch) = suffix.rsplit_once('|').ok_or_else(wrong)?;
                 let held = number(value).ok_or_else(wrong)?;
                 if held > 0 {
-                    dump.held.push((key.to_owned(), number(epoch).ok_or_else(wrong)?, held));
+                    let epoch = number(epoch).ok_or_else(wrong)?;
+                    dump.held.push(HeldTotal { bucket_key: key.to_owned(), epoch, held });
                 }
             }
             Some(("r", rid)) => {
                 let rid = Uuid::try_parse(rid).map_err(|_| wrong())?;
-                dump.holds.push((rid, number(value).ok_or_else(wrong)?));
+                dump.leases.push(HoldLease { rid, ends_ms: number(value).ok_or_else(wrong)? });
             }
             _ => {}
         }
     }
     dump.buckets.sort();
     dump.held.sort();
-    dump.holds.sort();
+    dump.leases.sort();
     Ok(Some(dump))
 }
 
-fn standings(rows: &[i64], holds: &[Hold]) -> Option<(Vec<u32>, Vec<Standing>)> {
-    if rows.len() != 4 * holds.len() {
-        return None;
-    }
-    let standing = |(row, hold): (&[i64], &Hold)| {
-        let [epoch, used, held, wait_ms] = *row else { return None };
-        let standing = Standing {
-            used: u64::try_from(used).ok()?,
-            held: u64::try_from(held).ok()?,
-            max: hold.rule.max(),
-            wait_ms: u64::try_from(wait_ms).ok()?,
+/// Writes into each hold what the answer says of it. `None` if the answer says more or less than that.
+fn all_counted(rows: &[i64], holds: &mut [LimitHold]) -> Option<()> {
+    counted(rows, holds)?.is_empty().then_some(())
+}
+
+/// Writes into each hold what the answer says of it, and returns the rest of the answer.
+fn counted<'a>(mut rows: &'a [i64], holds: &mut [LimitHold]) -> Option<&'a [i64]> {
+    for held in holds {
+        let [epoch, used, held_by_all, wait_ms, rest @ ..] = rows else { return None };
+        held.epoch = u32::try_from(*epoch).ok()?;
+        held.standing = Standing {
+            used: u64::try_from(*used).ok()?,
+            held: u64::try_from(*held_by_all).ok()?,
+            max: held.hold.rule.max(),
+            wait_ms: u64::try_from(*wait_ms).ok()?,
         };
-        Some((u32::try_from(epoch).ok()?, standing))
-    };
-    rows.chunks_exact(4).zip(holds).map(standing).collect()
+        rows = rest;
+    }
+    Some(rows)
 }
 
 /// `scope|owner|limit|period|epoch`.
@@ -147,5 +148,5 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 fn malformed(operation: &'static str, reply: &dyn std::fmt::Debug) -> StoreError {
-    StoreError::permanent("redis", operation, format!("unexpected answer of the script: {reply:?}"))
+    StoreError::permanent(StoreKind::Redis, operation, format!("unexpected answer of the script: {reply:?}"))
 }

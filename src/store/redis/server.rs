@@ -10,7 +10,7 @@ use fred::types::config::Server;
 use super::errors::fault;
 use super::link::Link;
 use super::process::{info, info_field};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreKind};
 
 /// The oldest version that runs the scripts: `#!lua` and flags (Redis 7.0; the first Valkey is 7.2).
 const OLDEST: u32 = 7;
@@ -42,7 +42,7 @@ async fn check_node(client: &Client, name: &str) -> Result<Vec<String>, StoreErr
     let server = info(client, "server").await.map_err(failed)?;
     if let Err(version) = check_version(&server) {
         let message = format!("{name}: version `{version}` is too old, at least `{OLDEST}.0` is needed");
-        return Err(StoreError::permanent("redis", "check", message));
+        return Err(StoreError::permanent(StoreKind::Redis, "check", message));
     }
     let mut warnings = Vec::new();
     let memory = info(client, "memory").await.map_err(failed)?;

@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use super::errors::fault;
 use crate::clock::Clock;
 use crate::quota::encode_id;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreKind};
 
 /// Time to connect, TLS included.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -116,8 +116,9 @@ fn custom_roots(authorities: &[Vec<u8>]) -> Result<TlsConfig, StoreError> {
     let mut roots = RootCertStore::empty();
     for certificate in authorities {
         let added = roots.add(CertificateDer::from_slice(certificate));
-        added
-            .map_err(|error| StoreError::permanent("redis", "connect", format!("its authority: {error}")))?;
+        added.map_err(|error| {
+            StoreError::permanent(StoreKind::Redis, "connect", format!("its authority: {error}"))
+        })?;
     }
     let client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(client).into())

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreKind};
 
-const STORE: &str = "sqlite";
+const STORE: StoreKind = StoreKind::Sqlite;
 
 /// Why a piece of work was not done, before it is known what the work was.
 #[derive(Debug)]

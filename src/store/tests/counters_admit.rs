@@ -14,7 +14,7 @@ pub(super) async fn a_first_reserve_is_admitted_with_its_numbers(env: &Env) {
         env.admit(&domain, &[quota("messages", 3), amount(quota("tokens", 1_000), 400)]).await;
     assert_eq!(admission.standings, [standing(0, 1, 3), standing(0, 400, 1_000)]);
     assert_eq!(admission.epochs, [0, 0]);
-    let ahead_ms = admission.now_ms - crate::clock::Clock::system().now_ms();
+    let ahead_ms = admission.now_ms() - crate::clock::Clock::system().now_ms();
     assert!(ahead_ms.abs() < 5_000, "the store's time is about ours: {ahead_ms}");
 }
 
@@ -25,7 +25,7 @@ pub(super) async fn the_limit_itself_is_admitted_and_one_more_refused(env: &Env)
     let (_, second) = env.admit(&domain, &holds).await;
     assert_eq!(second.standings, [standing(0, 2, 2)]);
     let refused = env.refuse(&domain, &holds).await;
-    assert_eq!((refused.index, refused.standings), (0, vec![standing(0, 2, 2)]));
+    assert_eq!((refused.index, refused.standings), (Some(0), vec![standing(0, 2, 2)]));
 }
 
 pub(super) async fn racers_on_the_last_units_are_admitted_exactly(env: &Env) {
@@ -36,14 +36,8 @@ pub(super) async fn racers_on_the_last_units_are_admitted_exactly(env: &Env) {
             .map(|_| {
                 let (counters, domain, hold) = (env.counters.clone(), domain.clone(), quota(&limit, 7));
                 tokio::spawn(async move {
-                    let reserve = crate::store::Reserve {
-                        rid: rid(),
-                        domain: &domain,
-                        holds: std::slice::from_ref(&hold),
-                        lease_ms: LEASE_MS,
-                        message: None,
-                    };
-                    matches!(counters.reserve(&reserve).await.unwrap(), Reserved::Admitted(_))
+                    let decided = reserve(&*counters, &domain, rid(), &[hold], None).await.unwrap();
+                    matches!(decided.reserved, Reserved::Admitted { .. })
                 })
             })
             .collect();
@@ -65,7 +59,7 @@ pub(super) async fn a_refusal_changes_nothing(env: &Env) {
         let mut holds = vec![pool(10), rate(5), open(5)];
         holds.insert(place, full.clone());
         let refused = env.refuse(&domain, &holds).await;
-        assert_eq!(refused.index, place);
+        assert_eq!(refused.index, Some(place));
         assert_eq!(refused.standings[place], standing(0, 1, 1));
         for (index, hold) in holds.iter().enumerate().filter(|&(index, _)| index != place) {
             assert_eq!(refused.standings[index], standing(0, 0, hold.rule.max()), "{place}/{index}");
@@ -97,7 +91,7 @@ pub(super) async fn pool_member_premium_burst_and_parallel_in_one_reserve(env: &
         .collect();
     let (_, other) = env.admit(&domain, &others).await;
     assert_eq!(other.standings.iter().map(|it| it.held).collect::<Vec<_>>(), [4, 1, 1, 0, 1]);
-    assert_eq!(env.refuse(&domain, &holds).await.index, 3, "the burst is gone");
+    assert_eq!(env.refuse(&domain, &holds).await.index, Some(3), "the burst is gone");
     for rid in admitted {
         assert_eq!(env.settle(&domain, rid, &holds, &[0; 5]).await, Settled::Done);
     }
@@ -110,7 +104,7 @@ pub(super) async fn a_limit_of_zero_blocks(env: &Env) {
     let domain = env.warm().await;
     for hold in [quota("messages", 0), open(0), rate(0)] {
         let refused = env.refuse(&domain, &[quota("other", 9), hold.clone()]).await;
-        assert_eq!((refused.index, refused.standings[1].max), (1, 0));
+        assert_eq!((refused.index, refused.standings[1].max), (Some(1), 0));
     }
     assert!(env.dump(&domain).await.held.is_empty());
 }
@@ -187,7 +181,7 @@ pub(super) async fn domains_do_not_touch_each_other(env: &Env) {
     env.admit(&one, &holds).await;
     env.admit(&two, &holds).await;
     env.counters.forget(&one).await.unwrap();
-    assert_eq!(env.reserve(&one, rid(), &holds).await, Reserved::Cold);
+    assert_eq!(env.reserve(&one, rid(), &holds).await.reserved, Reserved::Cold);
     assert_eq!(env.refuse(&two, &holds).await.standings, [standing(0, 1, 1)]);
 }
 
@@ -196,13 +190,15 @@ pub(super) async fn reading_takes_nothing_and_agrees_with_the_decision(env: &Env
     let holds = [quota("messages", 2), open(3), rate(4)];
     let (_, admission) = env.admit(&domain, &holds).await;
     for _ in 0..3 {
-        let snapshot = env.counters.read(&domain, &holds).await.unwrap().expect("warm");
-        assert_eq!(snapshot.standings, admission.standings);
-        assert_eq!((snapshot.epochs, snapshot.reset_at_ms), (vec![0; 3], vec![0; 3]));
+        let (read, reset_at_ms) = env.read(&domain, &holds).await;
+        assert_eq!(read.standings, admission.standings);
+        assert_eq!((read.epochs, reset_at_ms), (vec![0; 3], 0));
     }
     let owner = owner(&holds[0], 1);
     env.counters.open_epoch(&domain, &owner).await.unwrap();
-    let snapshot = env.counters.read(&domain, &holds).await.unwrap().expect("warm");
-    assert_eq!((snapshot.epochs, snapshot.reset_at_ms), (vec![1; 3], vec![owner.reset_at_ms; 3]));
-    assert_eq!(snapshot.standings[0], standing(0, 0, 2));
+    let (read, reset_at_ms) = env.read(&domain, &holds).await;
+    assert_eq!((read.epochs, reset_at_ms), (vec![1; 3], owner.reset_at_ms));
+    assert_eq!(read.standings[0], standing(0, 0, 2));
+    let (read, reset_at_ms) = env.read(&domain, &[pool(5), holds[0].clone()]).await;
+    assert_eq!((read.epochs, reset_at_ms), (vec![0, 1], owner.reset_at_ms), "an owner that was never reset");
 }

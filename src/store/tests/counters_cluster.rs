@@ -7,7 +7,7 @@ use super::counters_redis::gateway;
 use super::counters_server::{Cluster, Server};
 use crate::clock::Stopwatch;
 use crate::quota::Domain;
-use crate::store::{DomainTotals, Reserve, Reserved, Settled};
+use crate::store::{DomainTotals, Reserved, Settled};
 
 pub(super) const MAX: u64 = 400;
 
@@ -20,12 +20,14 @@ pub(super) async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl Fn
     loop {
         assert!(watch.elapsed_ms() < 20_000, "stuck at {served}: {last}");
         let rid = rid();
-        match env.counters.reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None }).await {
-            Ok(Reserved::Admitted(admission)) => {
+        let decided = reserve(&*env.counters, domain, rid, holds, None).await;
+        let epochs = decided.as_ref().map_or_else(|_| Vec::new(), |decided| decided.epochs.clone());
+        match decided.map(|decided| decided.reserved) {
+            Ok(Reserved::Admitted { .. }) => {
                 served += 1;
                 meanwhile(served);
                 // a settle that finds the domain cold is in the ledger all the same
-                while let Err(error) = env.settle_once(domain, rid, holds, &admission.epochs).await {
+                while let Err(error) = env.settle_once(domain, rid, holds, &epochs).await {
                     assert!(
                         error.transient && watch.elapsed_ms() < 20_000,
                         "{error} {:?}",
@@ -34,7 +36,7 @@ pub(super) async fn serve_all(env: &Env, domain: &Domain, mut meanwhile: impl Fn
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
-            Ok(Reserved::Refused(_)) => {
+            Ok(Reserved::Refused { .. }) => {
                 assert!(loads > 0);
                 return served;
             }

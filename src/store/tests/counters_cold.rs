@@ -2,11 +2,10 @@
 
 use super::counters_env::*;
 use crate::quota::{Bucket, Domain, Hold, Scope};
-use crate::store::{Announcement, DomainTotals, Reserved, Settled};
+use crate::store::{Announcement, DomainTotals, HeldTotal, Reserved, Settled};
 
 fn held(rid: uuid::Uuid, holds: &[Hold], epochs: &[u32]) -> Announcement {
-    let holds = holds.iter().filter(|hold| !matches!(hold.rule, crate::quota::Rule::Rate { .. })).cloned();
-    Announcement::Held { rid, holds: holds.collect(), epochs: epochs.to_vec(), lease_ms: LEASE_MS }
+    Announcement::Held { rid, holds: taken(holds, epochs), lease_ms: LEASE_MS }
 }
 
 fn ended(rid: uuid::Uuid, holds: &[Hold]) -> Announcement {
@@ -16,17 +15,21 @@ fn ended(rid: uuid::Uuid, holds: &[Hold]) -> Announcement {
 pub(super) async fn a_cold_domain_is_cold_to_every_call(env: &Env) {
     let domain = cold();
     let holds = [quota("messages", 1)];
-    assert_eq!(env.reserve(&domain, rid(), &holds).await, Reserved::Cold);
+    assert_eq!(env.reserve(&domain, rid(), &holds).await.reserved, Reserved::Cold);
     let id = rid();
     assert_eq!(env.settle(&domain, id, &holds, &[0]).await, Settled::Cold);
     assert_eq!(env.counters.renew(&domain, &[id], LEASE_MS).await.unwrap(), [id]);
-    assert_eq!(env.counters.read(&domain, &holds).await.unwrap(), None);
+    assert_eq!(env.counters.read(&domain, &mut []).await.unwrap(), None);
     assert_eq!(env.counters.dump(&domain).await.unwrap(), None);
     assert!(!env.counters.repair(&domain, &total(&holds[0], 0, 5)).await.unwrap());
     env.counters.announce(&domain, &[ended(rid(), &holds), held(rid(), &holds, &[0])]).await.unwrap();
     env.counters.open_epoch(&domain, &owner(&holds[0], 4)).await.unwrap();
     env.counters.forget(&domain).await.unwrap();
-    assert_eq!(env.reserve(&domain, rid(), &holds).await, Reserved::Cold, "none of them made it warm");
+    assert_eq!(
+        env.reserve(&domain, rid(), &holds).await.reserved,
+        Reserved::Cold,
+        "none of them made it warm"
+    );
     env.load(&domain, &DomainTotals::default()).await;
     let (_, admission) = env.admit(&domain, &holds).await;
     assert_eq!((admission.epochs[0], admission.standings[0].used, admission.standings[0].held), (0, 0, 1));
@@ -128,7 +131,7 @@ pub(super) async fn announced_ends_are_added_once(env: &Env) {
         assert_eq!(env.settle(&domain, rid, &holds, &[0, 0]).await, Settled::Duplicate);
         env.counters.announce(&domain, &[held(rid, &holds, &[0, 0])]).await.unwrap();
     }
-    assert!(env.dump(&domain).await.holds.is_empty(), "an ended request cannot be held again");
+    assert!(env.dump(&domain).await.leases.is_empty(), "an ended request cannot be held again");
 }
 
 pub(super) async fn an_end_announced_for_a_live_hold_waits_for_its_settle(env: &Env) {
@@ -187,7 +190,7 @@ pub(super) async fn an_announced_hold_keeps_its_epoch(env: &Env) {
 }
 
 async fn admission_epochs(env: &Env, domain: &Domain, rid: uuid::Uuid, holds: &[Hold]) -> Vec<u32> {
-    admission(env.reserve(domain, rid, holds).await).epochs
+    env.reserve(domain, rid, holds).await.admitted().epochs
 }
 
 pub(super) async fn repair_sets_a_quiet_bucket_in_its_epoch_only(env: &Env) {
@@ -225,8 +228,8 @@ pub(super) async fn names_come_back_as_they_were(env: &Env) {
     env.load(&domain, &DomainTotals::default()).await;
     let (rid, _) = env.admit(&domain, std::slice::from_ref(&hold)).await;
     let dump = env.dump(&domain).await;
-    assert_eq!(dump.held, [(hold.bucket.key(), 0, 1)]);
-    assert_eq!(dump.holds.iter().map(|(rid, _)| *rid).collect::<Vec<_>>(), [rid]);
+    assert_eq!(dump.held, [HeldTotal { bucket_key: hold.bucket.key(), epoch: 0, held: 1 }]);
+    assert_eq!(dump.leases.iter().map(|lease| lease.rid).collect::<Vec<_>>(), [rid]);
     env.settle(&domain, rid, std::slice::from_ref(&hold), &[0]).await;
     assert_eq!(env.dump(&domain).await.buckets, [total(&hold, 0, 1)]);
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::quota::{Bucket, Charge, Domain, Hold, Rule, Scope};
+use crate::quota::{Bucket, Charge, Domain, Hold, LimitHold, Rule, Scope, Standing};
 use crate::store::{
-    Admission, BucketTotal, Counters, DomainDump, DomainTotals, OwnerEpoch, Refused, Reserve, Reserved,
-    Settled,
+    BucketTotal, Counters, DomainDump, DomainTotals, MessageKey, OwnerEpoch, Reserve, Reserved, Settled,
+    StoreError,
 };
 
 /// The lease of most holds here, milliseconds.
@@ -52,23 +52,26 @@ impl Env {
         self.counters.announce(domain, &[]).await.unwrap();
     }
 
-    pub async fn reserve(&self, domain: &Domain, rid: Uuid, holds: &[Hold]) -> Reserved {
-        self.counters
-            .reserve(&Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: None })
-            .await
-            .unwrap()
+    pub async fn reserve(&self, domain: &Domain, rid: Uuid, holds: &[Hold]) -> Decided {
+        reserve(&*self.counters, domain, rid, holds, None).await.unwrap()
     }
 
-    pub async fn admit(&self, domain: &Domain, holds: &[Hold]) -> (Uuid, Admission) {
+    pub async fn admit(&self, domain: &Domain, holds: &[Hold]) -> (Uuid, Decided) {
         let rid = rid();
-        (rid, admission(self.reserve(domain, rid, holds).await))
+        (rid, self.reserve(domain, rid, holds).await.admitted())
     }
 
-    pub async fn refuse(&self, domain: &Domain, holds: &[Hold]) -> Refused {
-        match self.reserve(domain, rid(), holds).await {
-            Reserved::Refused(refused) => refused,
-            other => panic!("not refused: {other:?}"),
-        }
+    pub async fn refuse(&self, domain: &Domain, holds: &[Hold]) -> Decided {
+        let decided = self.reserve(domain, rid(), holds).await;
+        assert!(decided.index.is_some(), "not refused: {decided:?}");
+        decided
+    }
+
+    /// What reading says of the holds of a warm domain, and when the latest of its epochs was opened.
+    pub async fn read(&self, domain: &Domain, holds: &[Hold]) -> (Decided, i64) {
+        let mut asked = untaken(holds);
+        let reset_at_ms = self.counters.read(domain, &mut asked).await.unwrap().expect("warm");
+        (Decided::of(Reserved::Cold, &asked), reset_at_ms)
     }
 
     /// Settles every quota hold at its amount, in the epochs of the admission.
@@ -87,8 +90,8 @@ impl Env {
     pub async fn numbers(&self, domain: &Domain, bucket: &Bucket, epoch: u32) -> (u64, u64) {
         let dump = self.dump(domain).await;
         let used = dump.buckets.iter().find(|it| it.bucket == *bucket && it.epoch == epoch);
-        let held = dump.held.iter().find(|(key, of, _)| *key == bucket.key() && *of == epoch);
-        (used.map_or(0, |it| it.used), held.map_or(0, |&(_, _, held)| held))
+        let held = dump.held.iter().find(|it| it.bucket_key == bucket.key() && it.epoch == epoch);
+        (used.map_or(0, |it| it.used), held.map_or(0, |it| it.held))
     }
 }
 
@@ -101,11 +104,66 @@ pub(super) fn rid() -> Uuid {
     Clock::system().request_id()
 }
 
-pub(super) fn admission(reserved: Reserved) -> Admission {
-    match reserved {
-        Reserved::Admitted(admission) => admission,
-        other => panic!("not admitted: {other:?}"),
+/// The answer to a reserve, and the numbers of the holds in their order.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub reserved: Reserved,
+    /// Place of the hold that refused.
+    pub index: Option<usize>,
+    pub epochs: Vec<u32>,
+    pub standings: Vec<Standing>,
+}
+
+impl Decided {
+    pub fn of(reserved: Reserved, holds: &[LimitHold]) -> Self {
+        let index = match &reserved {
+            Reserved::Refused { by, .. } => holds.iter().position(|it| it == &**by),
+            Reserved::Admitted { .. } | Reserved::Cold | Reserved::Wait(_) => None,
+        };
+        let epochs = holds.iter().map(|it| it.epoch).collect();
+        Self { reserved, index, epochs, standings: holds.iter().map(|it| it.standing).collect() }
     }
+
+    pub fn admitted(self) -> Self {
+        assert!(matches!(self.reserved, Reserved::Admitted { .. }), "not admitted: {:?}", self.reserved);
+        self
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        match self.reserved {
+            Reserved::Admitted { now_ms, .. } | Reserved::Refused { now_ms, .. } => now_ms,
+            Reserved::Cold | Reserved::Wait(_) => panic!("not decided: {:?}", self.reserved),
+        }
+    }
+
+    pub fn repeat(&self) -> u32 {
+        let Reserved::Admitted { repeat, .. } = self.reserved else { panic!("not admitted: {self:?}") };
+        repeat
+    }
+}
+
+pub(super) async fn reserve(
+    counters: &dyn Counters,
+    domain: &Domain,
+    rid: Uuid,
+    holds: &[Hold],
+    message: Option<&MessageKey>,
+) -> Result<Decided, StoreError> {
+    let mut holds = untaken(holds);
+    let mut reserve = Reserve { rid, domain, holds: &mut holds, lease_ms: LEASE_MS, message };
+    let reserved = counters.reserve(&mut reserve).await?;
+    Ok(Decided::of(reserved, &holds))
+}
+
+/// These holds as a gateway hands them over.
+pub(super) fn untaken(holds: &[Hold]) -> Vec<LimitHold> {
+    holds.iter().cloned().map(LimitHold::from).collect()
+}
+
+/// These holds as a gateway knows them that took them in these epochs.
+pub(super) fn taken(holds: &[Hold], epochs: &[u32]) -> Arc<[LimitHold]> {
+    let taken = |(hold, &epoch): (&Hold, &u32)| LimitHold { epoch, ..LimitHold::from(hold.clone()) };
+    holds.iter().zip(epochs).map(taken).collect()
 }
 
 pub(super) fn bucket(scope: Scope, limit: &str, period: &str) -> Bucket {

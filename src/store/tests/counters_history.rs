@@ -181,28 +181,28 @@ impl History<'_> {
         }
         let (domain, rid, holds) = (&self.domain, known.rid, known.holds.as_slice());
         let message = known.message.as_ref();
-        let reserve = Reserve { rid, domain, holds, lease_ms: LEASE_MS, message };
-        let reserved = self.env.counters.reserve(&reserve).await.unwrap();
+        let mut asked = untaken(holds);
+        let mut reserve = Reserve { rid, domain, holds: &mut asked, lease_ms: LEASE_MS, message };
+        let reserved = self.env.counters.reserve(&mut reserve).await.unwrap();
+        let decided = Decided::of(reserved, &asked);
         let answer = self.model.reserve(rid, holds, message);
-        let standings = match &reserved {
-            Reserved::Admitted(admission) => {
+        match decided.reserved {
+            Reserved::Admitted { repeat, .. } => {
                 assert_eq!(answer.over, None);
-                assert_eq!(admission.repeat, answer.repeat);
+                assert_eq!(repeat, answer.repeat);
                 for (index, hold) in holds.iter().enumerate().filter(|(_, hold)| hold.rule.is_quota()) {
-                    assert_eq!(admission.epochs[index], answer.epochs[index], "{}", hold.bucket.key());
+                    assert_eq!(decided.epochs[index], answer.epochs[index], "{}", hold.bucket.key());
                 }
                 (known.epochs, known.repeat) = (answer.epochs, answer.repeat);
                 self.decisions.push(Some(answer.repeat));
-                &admission.standings
             }
-            Reserved::Refused(refused) => {
-                assert_eq!(answer.over, Some(refused.index));
+            Reserved::Refused { .. } => {
+                assert_eq!(answer.over, decided.index);
                 self.decisions.push(None);
-                &refused.standings
             }
             other => panic!("{other:?}"),
-        };
-        assert_eq!(standings.iter().map(|it| (it.used, it.held)).collect::<Vec<_>>(), answer.numbers);
+        }
+        assert_eq!(decided.standings.iter().map(|it| (it.used, it.held)).collect::<Vec<_>>(), answer.numbers);
     }
 
     async fn settle(&mut self, request: usize, is_charged: bool) {
@@ -232,11 +232,10 @@ impl History<'_> {
                 Some(charges) => news.push(Announcement::Ended { rid: known.rid, charges: charges.clone() }),
                 None => {
                     if let Some(live) = self.model.live.get(&known.rid) {
-                        let quotas =
-                            live.taken.iter().filter(|(hold, _)| !matches!(hold.rule, Rule::Rate { .. }));
-                        let (holds, epochs) = quotas.cloned().unzip();
+                        let (holds, epochs): (Vec<_>, Vec<_>) = live.taken.iter().cloned().unzip();
+                        let holds = taken(&holds, &epochs);
                         let lease_ms = live.end_ms.saturating_sub(self.model.now_ms);
-                        news.push(Announcement::Held { rid: known.rid, holds, epochs, lease_ms });
+                        news.push(Announcement::Held { rid: known.rid, holds, lease_ms });
                     }
                 }
             }
@@ -278,10 +277,10 @@ impl History<'_> {
         }
         held.retain(|_, held| *held > 0);
         assert_eq!(
-            dump.held.into_iter().map(|(key, epoch, held)| ((key, epoch), held)).collect::<BTreeMap<_, _>>(),
+            dump.held.into_iter().map(|it| ((it.bucket_key, it.epoch), it.held)).collect::<BTreeMap<_, _>>(),
             held
         );
-        let live: Vec<Uuid> = dump.holds.into_iter().map(|(rid, _)| rid).collect();
+        let live: Vec<Uuid> = dump.leases.into_iter().map(|lease| lease.rid).collect();
         assert_eq!(live, self.model.live.keys().copied().collect::<Vec<_>>());
     }
 }

@@ -13,7 +13,7 @@ pub(super) async fn settle_turns_the_hold_into_use(env: &Env) {
     assert_eq!(env.settle(&domain, rid, &actual, &[0, 0]).await, Settled::Done);
     assert_eq!(env.numbers(&domain, &holds[0].bucket, 0).await, (1, 0));
     assert_eq!(env.numbers(&domain, &holds[1].bucket, 0).await, (150, 0));
-    assert!(env.dump(&domain).await.holds.is_empty());
+    assert!(env.dump(&domain).await.leases.is_empty());
 }
 
 pub(super) async fn a_release_costs_nothing(env: &Env) {
@@ -41,14 +41,14 @@ pub(super) async fn a_repeated_reserve_has_one_hold_and_the_same_answer(env: &En
     let domain = env.warm().await;
     let holds = [quota("messages", 1), rate(1), open(1)];
     let rid = rid();
-    let first = admission(env.reserve(&domain, rid, &holds).await);
+    let first = env.reserve(&domain, rid, &holds).await.admitted();
     for _ in 0..3 {
-        let again = admission(env.reserve(&domain, rid, &holds).await);
-        let held = |it: &crate::store::Admission| it.standings.iter().map(|s| s.held).collect::<Vec<_>>();
+        let again = env.reserve(&domain, rid, &holds).await.admitted();
+        let held = |it: &Decided| it.standings.iter().map(|s| s.held).collect::<Vec<_>>();
         assert_eq!((held(&again), &again.epochs), (held(&first), &first.epochs));
         assert_eq!(again.standings[1].used, 1);
     }
-    assert_eq!(env.dump(&domain).await.holds.len(), 1);
+    assert_eq!(env.dump(&domain).await.leases.len(), 1);
     assert_eq!(env.settle(&domain, rid, &holds, &first.epochs).await, Settled::Done);
     assert_eq!(env.numbers(&domain, &holds[0].bucket, 0).await, (1, 0));
 }
@@ -59,9 +59,9 @@ pub(super) async fn a_reserve_that_arrives_after_its_settle_holds_nothing(env: &
     let rid = rid();
     // the reserve timed out, the gateway decided otherwise and released, then the reserve arrives
     assert_eq!(env.settle(&domain, rid, &[], &[]).await, Settled::Late);
-    let admission = admission(env.reserve(&domain, rid, &holds).await);
+    let admission = env.reserve(&domain, rid, &holds).await.admitted();
     assert_eq!(admission.standings.iter().map(|it| it.held + it.used).collect::<Vec<_>>(), [0, 0]);
-    assert!(env.dump(&domain).await.holds.is_empty());
+    assert!(env.dump(&domain).await.leases.is_empty());
     env.admit(&domain, &holds).await;
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn a_reset_opens_a_fresh_count_and_leaves_requests_in_flight_in
     let holds = [quota("messages", 1), pool(10), open(2)];
     let (rid, before) = env.admit(&domain, &holds).await;
     env.counters.open_epoch(&domain, &owner(&holds[0], 1)).await.unwrap();
-    let repeated = admission(env.reserve(&domain, rid, &holds).await);
+    let repeated = env.reserve(&domain, rid, &holds).await.admitted();
     assert_eq!(repeated.epochs, before.epochs, "the same request stays in its epoch");
     let (second, after) = env.admit(&domain, &holds).await;
     assert_eq!(after.epochs, [1, 0, 1]);
@@ -115,13 +115,13 @@ pub(super) async fn an_expired_hold_is_given_back(env: &Env) {
     let holds = [quota("messages", 1), open(1)];
     env.admit(&domain, &holds).await;
     env.advance(LEASE_MS - 5_000);
-    assert_eq!(env.refuse(&domain, &holds).await.index, 0);
+    assert_eq!(env.refuse(&domain, &holds).await.index, Some(0));
     env.advance(5_000);
     env.admit(&domain, &holds).await;
-    assert_eq!(env.dump(&domain).await.holds.len(), 1);
+    assert_eq!(env.dump(&domain).await.leases.len(), 1);
     env.advance(LEASE_MS);
-    let snapshot = env.counters.read(&domain, &holds).await.unwrap().expect("warm");
-    assert_eq!(snapshot.standings.iter().map(|it| it.held).collect::<Vec<_>>(), [0, 0]);
+    let (read, _) = env.read(&domain, &holds).await;
+    assert_eq!(read.standings.iter().map(|it| it.held).collect::<Vec<_>>(), [0, 0]);
 }
 
 pub(super) async fn only_expired_holds_are_given_back(env: &Env) {
@@ -206,21 +206,13 @@ pub(super) async fn a_crowd_of_whole_requests_sums_up_exactly(env: &Env) {
                 let mut served = 0;
                 for n in 0..25 {
                     let rid = rid();
-                    let reserve = crate::store::Reserve {
-                        rid,
-                        domain: &domain,
-                        holds: &holds,
-                        lease_ms: LEASE_MS,
-                        message: None,
-                    };
-                    let Reserved::Admitted(admission) = counters.reserve(&reserve).await.unwrap() else {
-                        continue;
-                    };
-                    for standing in &admission.standings {
+                    let decided = reserve(&*counters, &domain, rid, &holds, None).await.unwrap();
+                    let Reserved::Admitted { .. } = decided.reserved else { continue };
+                    for standing in &decided.standings {
                         assert!(standing.used + standing.held <= standing.max, "{standing:?}");
                     }
                     // every fifth costs nothing
-                    let charges = if n % 5 == 0 { vec![] } else { charges(&holds, &admission.epochs) };
+                    let charges = if n % 5 == 0 { vec![] } else { charges(&holds, &decided.epochs) };
                     assert_eq!(counters.settle(&domain, rid, &charges).await.unwrap(), Settled::Done);
                     served += u64::from(n % 5 != 0);
                 }

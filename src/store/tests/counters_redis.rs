@@ -46,14 +46,8 @@ pub(super) async fn cluster_env() -> Env {
 
 async fn try_reserve(env: &Env, domain: &Domain) -> Result<Reserved, StoreError> {
     let hold = quota("messages", 5);
-    let reserve = crate::store::Reserve {
-        rid: rid(),
-        domain,
-        holds: std::slice::from_ref(&hold),
-        lease_ms: LEASE_MS,
-        message: None,
-    };
-    env.counters.reserve(&reserve).await
+    let decided = reserve(&*env.counters, domain, rid(), &[hold], None).await;
+    decided.map(|decided| decided.reserved)
 }
 
 /// Until the counters answer again after a fault; bounded.
@@ -99,7 +93,7 @@ async fn an_answer_that_waits_for_its_turn_in_a_busy_gateway_is_in_time() {
             std::thread::sleep(Duration::from_millis(300));
         };
         let (reserved, ()) = tokio::join!(call, busy);
-        assert!(matches!(reserved, Ok(Reserved::Admitted(_))), "{reserved:?}");
+        assert!(matches!(reserved, Ok(Reserved::Admitted { .. })), "{reserved:?}");
         env.counters.forget(&domain).await.unwrap();
         env.load(&domain, &DomainTotals::default()).await;
     }
@@ -112,7 +106,7 @@ async fn a_flushed_or_evicted_domain_is_cold() {
     let (flushed, evicted) = (env.warm().await, env.warm().await);
     server.cli(&["DEL", &format!("tg:{{{evicted}}}")]);
     assert_eq!(try_reserve(&env, &evicted).await.unwrap(), Reserved::Cold);
-    assert!(matches!(try_reserve(&env, &flushed).await.unwrap(), Reserved::Admitted(_)));
+    assert!(matches!(try_reserve(&env, &flushed).await.unwrap(), Reserved::Admitted { .. }));
     server.cli(&["FLUSHALL"]);
     assert_eq!(try_reserve(&env, &flushed).await.unwrap(), Reserved::Cold);
 }
@@ -186,20 +180,14 @@ async fn a_lost_reply_is_repeated_and_holds_once() {
     assert_eq!(env.numbers(&domain, &holds[0].bucket, 0).await, (1, 0));
     // a reserve that timed out and is asked again
     proxy.set(Mode::DropReplies);
-    let reserve = crate::store::Reserve {
-        rid: rid(),
-        domain: &domain,
-        holds: &holds,
-        lease_ms: LEASE_MS,
-        message: None,
-    };
-    assert!(env.counters.reserve(&reserve).await.unwrap_err().transient);
+    let id = rid();
+    assert!(reserve(&*env.counters, &domain, id, &holds, None).await.unwrap_err().transient);
     proxy.set(Mode::Pass);
     proxy.cut();
     let watch = Stopwatch::start();
     let again = loop {
-        match env.counters.reserve(&reserve).await {
-            Ok(again) => break admission(again),
+        match reserve(&*env.counters, &domain, id, &holds, None).await {
+            Ok(again) => break again.admitted(),
             Err(error) => assert!(error.transient && watch.elapsed_ms() < 10_000, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -243,7 +231,10 @@ async fn a_server_that_hangs_costs_little_and_then_nothing_and_comes_back() {
     }
     assert!(watch.elapsed_ms() < 1_000, "{}", watch.elapsed_ms());
     proxy.set(Mode::Pass);
-    assert!(matches!(recovered(&env, &domain).await, Reserved::Admitted(_)), "the same process: still warm");
+    assert!(
+        matches!(recovered(&env, &domain).await, Reserved::Admitted { .. }),
+        "the same process: still warm"
+    );
 }
 
 #[tokio::test]
@@ -275,10 +266,10 @@ async fn a_loaded_domain_waits_until_every_live_gateway_has_announced() {
     assert!(matches!(try_reserve(&one, &domain).await.unwrap(), Reserved::Wait(1..=20)));
     let news = tokio::time::timeout(Duration::from_secs(5), two.counters.next_event()).await.unwrap();
     assert_eq!(news, CountersEvent::Rebuilt(domain.clone()));
-    let holds = vec![quota("messages", 5)];
-    let held = Announcement::Held { rid: flying, holds, epochs: vec![0], lease_ms: LEASE_MS };
+    let holds = taken(&[quota("messages", 5)], &[0]);
+    let held = Announcement::Held { rid: flying, holds, lease_ms: LEASE_MS };
     two.counters.announce(&domain, &[held]).await.unwrap();
-    let admission = admission(try_reserve(&one, &domain).await.unwrap());
+    let admission = one.reserve(&domain, rid(), &[quota("messages", 5)]).await.admitted();
     assert_eq!(admission.standings[0].held, 2);
     assert_eq!(two.settle(&domain, flying, &[quota("messages", 5)], &[0]).await, Settled::Done);
 }
@@ -292,7 +283,7 @@ async fn a_gateway_that_hangs_costs_two_seconds_and_one_that_left_nothing() {
     let domain = cold();
     let watch = Stopwatch::start();
     one.load(&domain, &DomainTotals::default()).await;
-    assert!(matches!(recovered(&one, &domain).await, Reserved::Admitted(_)));
+    assert!(matches!(recovered(&one, &domain).await, Reserved::Admitted { .. }));
     let waited_ms = watch.elapsed_ms();
     assert!((1_800..2_000 + SLACK_MS * 4).contains(&waited_ms), "{waited_ms}");
     hung.close().await.unwrap();
@@ -310,7 +301,7 @@ async fn the_servers_time_decides_not_the_gateways() {
     let domain = late.warm().await;
     let holds = [quota("messages", 1)];
     let (rid, admission) = late.admit(&domain, &holds).await;
-    assert!((admission.now_ms - Clock::system().now_ms()).abs() < 5_000);
+    assert!((admission.now_ms() - Clock::system().now_ms()).abs() < 5_000);
     late.counters.sweep().await.unwrap();
     assert_eq!(late.settle(&domain, rid, &holds, &[0]).await, Settled::Done, "the lease was not cut short");
 }

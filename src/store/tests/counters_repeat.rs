@@ -5,22 +5,21 @@ use uuid::Uuid;
 use super::counters_env::*;
 use crate::quota::{Domain, Hold};
 use crate::store::counters::REPEAT_WITHIN_MS;
-use crate::store::{DomainTotals, MessageKey, Reserve, Reserved, Settled};
+use crate::store::{DomainTotals, MessageKey, Settled};
 
 fn message() -> MessageKey {
     MessageKey::of(&["user_1", "gpt-4o", &rid().to_string()])
 }
 
-async fn attempt(env: &Env, domain: &Domain, message: &MessageKey, holds: &[Hold]) -> (Uuid, Reserved) {
+async fn attempt(env: &Env, domain: &Domain, message: &MessageKey, holds: &[Hold]) -> (Uuid, Decided) {
     let rid = rid();
-    let reserve = Reserve { rid, domain, holds, lease_ms: LEASE_MS, message: Some(message) };
-    (rid, env.counters.reserve(&reserve).await.unwrap())
+    (rid, reserve(&*env.counters, domain, rid, holds, Some(message)).await.unwrap())
 }
 
 /// Which repeat an admitted attempt is.
 async fn repeat(env: &Env, domain: &Domain, message: &MessageKey, holds: &[Hold]) -> (Uuid, u32) {
-    let (rid, reserved) = attempt(env, domain, message, holds).await;
-    (rid, admission(reserved).repeat)
+    let (rid, decided) = attempt(env, domain, message, holds).await;
+    (rid, decided.repeat())
 }
 
 /// One attempt from its hold to its charge.
@@ -81,10 +80,7 @@ pub(super) async fn racing_repeats_are_free_twice(env: &Env) {
                 let (counters, domain, key) = (env.counters.clone(), domain.clone(), key.clone());
                 tokio::spawn(async move {
                     let (rid, holds) = (rid(), [quota("messages", 1_000)]);
-                    let message = Some(&key);
-                    let reserve =
-                        Reserve { rid, domain: &domain, holds: &holds, lease_ms: LEASE_MS, message };
-                    admission(counters.reserve(&reserve).await.unwrap()).repeat
+                    reserve(&*counters, &domain, rid, &holds, Some(&key)).await.unwrap().repeat()
                 })
             })
             .collect();
@@ -118,17 +114,16 @@ pub(super) async fn bursts_open_requests_and_blocks_hold_for_repeats(env: &Env) 
     let domain = env.warm().await;
     let (key, spent) = (message(), [quota("messages", 1)]);
     assert_eq!(whole(env, &domain, &key, &spent).await, 0);
-    assert_eq!(env.refuse(&domain, &spent).await.index, 0);
+    assert_eq!(env.refuse(&domain, &spent).await.index, Some(0));
     let blocked = [quota("messages", 0)];
-    assert!(matches!(attempt(env, &domain, &key, &blocked).await.1, Reserved::Refused(_)));
+    assert_eq!(attempt(env, &domain, &key, &blocked).await.1.index, Some(0));
     let holds = [quota("messages", 1), open(1)];
     let (rid, first) = repeat(env, &domain, &key, &holds).await;
     assert_eq!(first, 1, "what is paid for passes a spent limit");
     let (_, refused) = attempt(env, &domain, &key, &holds).await;
-    assert!(matches!(refused, Reserved::Refused(refused) if refused.index == 1));
-    let reserve = Reserve { rid, domain: &domain, holds: &holds, lease_ms: LEASE_MS, message: Some(&key) };
-    let again = admission(env.counters.reserve(&reserve).await.unwrap());
-    assert_eq!(again.repeat, 1, "the same request gets the same answer");
+    assert_eq!(refused.index, Some(1));
+    let again = reserve(&*env.counters, &domain, rid, &holds, Some(&key)).await.unwrap();
+    assert_eq!(again.repeat(), 1, "the same request gets the same answer");
     env.settle(&domain, rid, &[], &[]).await;
     assert_eq!(whole(env, &domain, &key, &holds).await, 2, "the refusals took no repeat");
 }

@@ -154,8 +154,9 @@ async fn a_fail_over_by_sentinel_under_load_admits_exactly() {
 }
 
 async fn used(env: &Env, domain: &Domain) -> Option<u64> {
-    let snapshot = env.counters.read(domain, &[quota("messages", 10)]).await;
-    snapshot.ok().map(|snapshot| snapshot.map_or(u64::MAX, |snapshot| snapshot.standings[0].used))
+    let mut hold = [quota("messages", 10).into()];
+    let read = env.counters.read(domain, &mut hold).await;
+    read.ok().map(|read| read.map_or(u64::MAX, |_| hold[0].standing.used))
 }
 
 /// `first` → `second` → `first`, whose process lived on: what the second never got must not be taken for the truth.

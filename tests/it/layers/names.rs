@@ -21,7 +21,6 @@ const TWICE: &[&str] = &[
     "Parts",
     "Problem",
     "Refusal",
-    "Refused",
     "Shared",
     "Stores",
     "Sums",

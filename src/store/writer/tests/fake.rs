@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::quota::Domain;
 use crate::store::{
     Analytics, AuditFilter, Day, DomainTotals, Entry, Ingested, Ledger, LedgerTotals, MonthUsage, OwnerEpoch,
-    RefusalTotal, ResetRequest, Seen, StoreError,
+    RefusalTotal, ResetRequest, Seen, StoreError, StoreKind,
 };
 
 /// What the next ingest does instead of its work.
@@ -50,7 +50,7 @@ impl FakeLedger {
 }
 
 fn unused<T>(operation: &'static str) -> Result<T, StoreError> {
-    Err(StoreError::permanent("fake", operation, "not part of this test"))
+    Err(StoreError::permanent(StoreKind::Sqlite, operation, "not part of this test"))
 }
 
 #[async_trait]
@@ -70,10 +70,10 @@ impl Ledger for FakeLedger {
             None => {}
         }
         if state.down || matches!(mishap, Some(Mishap::Unreachable)) {
-            return Err(StoreError::transient("fake", "ingest", "connection refused"));
+            return Err(StoreError::transient(StoreKind::Sqlite, "ingest", "connection refused"));
         }
         if state.broken || batch.iter().any(|entry| state.bad.contains(&entry.id)) {
-            return Err(StoreError::permanent("fake", "ingest", "violates a constraint"));
+            return Err(StoreError::permanent(StoreKind::Sqlite, "ingest", "violates a constraint"));
         }
         let before = state.rows.len();
         for entry in batch {
@@ -81,7 +81,7 @@ impl Ledger for FakeLedger {
         }
         let inserted = (state.rows.len() - before) as u64;
         if matches!(mishap, Some(Mishap::AnswerLost)) {
-            return Err(StoreError::transient("fake", "ingest", "connection reset"));
+            return Err(StoreError::transient(StoreKind::Sqlite, "ingest", "connection reset"));
         }
         let duplicates = batch.len() as u64 - inserted;
         Ok(Ingested { inserted, duplicates, incarnation: state.incarnation })

@@ -147,7 +147,7 @@ async fn a_row_that_is_refused_alone_goes_to_quarantine() {
     let kept: Vec<Entry> =
         lines.iter().map(|line| serde_json::from_value(line["entry"].clone()).unwrap()).collect();
     assert_eq!(kept.iter().map(|entry| entry.id).collect::<Vec<_>>(), [ids[3], ids[19]]);
-    assert_eq!(lines[0]["reason"], "fake ingest: violates a constraint");
+    assert_eq!(lines[0]["reason"], "sqlite ingest: violates a constraint");
     // The journal is done with all twenty.
     assert_eq!(*bench.told.lock().unwrap(), ids);
     ids.retain(|id| !kept.iter().any(|entry| entry.id == *id));
