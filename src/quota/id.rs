@@ -1,7 +1,10 @@
 //! Names of what is counted together. A domain is the unit of atomicity: one domain, one Redis slot, one script call.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Whose messages count together in a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,35 +75,16 @@ impl fmt::Display for Domain {
     }
 }
 
+/// What does not stand for itself in an encoded id.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'@').remove(b'+');
+
 /// Encodes an id: ASCII letters, digits and `-_.@+` stand for themselves, every other byte becomes `%XX`.
 /// One id has one encoding, so two ids never share a counter.
 pub fn encode_id(id: &str) -> String {
-    let mut out = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-    out
+    utf8_percent_encode(id, ENCODED).to_string()
 }
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The id behind an encoding made by [`encode_id`]; a text that is none comes back as it is.
 pub fn decode_id(encoded: &str) -> String {
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let pair = (first == b'%').then(|| tail.get(..2)).flatten();
-        let value = pair
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(value.unwrap_or(first));
-        rest = if value.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| encoded.to_owned())
+    percent_decode_str(encoded).decode_utf8().map_or_else(|_| encoded.to_owned(), Cow::into_owned)
 }
