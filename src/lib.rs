@@ -15,6 +15,7 @@ pub mod gate;
 pub mod notify;
 pub mod proxy;
 pub mod quota;
+pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -1,7 +1,6 @@
 //! The operators' listener: `/metrics`, `/health/live`, `/health/ready`. Never on the public port.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -11,29 +10,11 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
-use super::error;
-use crate::gate::Gate;
-use crate::store::replica::Reads;
-use crate::store::writer::WriterHandle;
-use crate::telemetry::{Metrics, raise};
-
-/// What the admin pages show.
-#[derive(Clone)]
-pub struct AdminState {
-    /// Quota.
-    pub gate: Arc<Gate>,
-    /// History and analytics, for their failures.
-    pub reads: Arc<Reads>,
-    /// Metrics.
-    pub metrics: Arc<Metrics>,
-    /// The writer to the ledger.
-    pub writer: WriterHandle,
-    /// True while the gateway stops.
-    pub draining: Arc<AtomicBool>,
-}
+use super::{ApiState, error};
+use crate::telemetry::raise;
 
 /// The admin pages.
-pub fn router(state: AdminState) -> Router {
+pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(|| async { Json(json!({ "status": "live" })) }))
@@ -42,8 +23,8 @@ pub fn router(state: AdminState) -> Router {
         .with_state(state)
 }
 
-async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, error::ApiError> {
-    let AdminState { gate, reads, metrics, writer, .. } = &state;
+async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, error::ApiError> {
+    let ApiState { gate, reads, metrics, writer, .. } = &state;
     let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let counts = gate.counts();
     metrics.holds_open.set(gauge(gate.holds_open()));
@@ -69,8 +50,8 @@ async fn metrics(State(state): State<AdminState>) -> Result<impl IntoResponse, e
 
 /// Ready: may be sent requests. Not while draining, and not when the journal cannot take one more. An unreachable
 /// ledger or counter store does not make it unready: the gateway serves on by its outage policy.
-async fn ready(State(state): State<AdminState>) -> impl IntoResponse {
-    let draining = state.draining.load(Ordering::Acquire);
+async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
+    let draining = *state.stopping.borrow();
     let journal = state.gate.journal().health();
     let ready = !draining && journal.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -16,19 +16,10 @@ impl FromRequestParts<ApiState> for SignedIn {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let auth = state.auth.load_full();
-        let credential = auth.credential(&parts.headers, None)?.ok_or(AuthError::Missing)?;
-        if let Some(Peer(peer)) = parts.extensions.get()
-            && let Some(caller) = auth.service(&credential, &parts.headers, *peer)?
-        {
-            return Ok(Self(Arc::new(caller)));
-        }
-        let cached = auth.cached(&credential);
-        state.metrics.tokens_cache().looked_up(cached.is_some());
-        let verified = match cached {
-            Some(verified) => verified,
-            None => auth.authenticate(&credential).await?,
-        };
-        Ok(Self(Arc::new(verified.caller().clone())))
+        let auth = Arc::clone(&state.config.load().auth);
+        let peer = parts.extensions.get().map(|Peer(peer)| *peer);
+        let looked_up = |hit| state.metrics.tokens_cache().looked_up(hit);
+        let caller = auth.caller(&parts.headers, None, peer, looked_up).await?;
+        Ok(Self(Arc::new(caller.ok_or(AuthError::Missing)?)))
     }
 }

@@ -15,23 +15,23 @@ mod users;
 mod webhooks;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::routing::{get, post};
+use tokio::sync::watch;
 
-pub use admin::{AdminState, router as admin_router};
+pub use admin::router as admin_router;
 pub use stream::OpenStreams;
 
-use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::gate::Gate;
+use crate::snapshot::InForce;
 use crate::store::Outbox;
 use crate::store::replica::Reads;
+use crate::store::writer::WriterHandle;
 use crate::telemetry::Metrics;
 
-/// What the API's handlers need.
+/// What the handlers of the API and of the admin pages need.
 #[derive(Clone)]
 pub struct ApiState {
     /// Quota.
@@ -42,12 +42,14 @@ pub struct ApiState {
     pub outbox: Arc<dyn Outbox>,
     /// The time.
     pub clock: Clock,
-    /// Who is calling.
-    pub auth: Arc<ArcSwap<Authenticator>>,
+    /// The configuration, for who is calling.
+    pub config: InForce,
     /// For the cache of verified tokens.
     pub metrics: Arc<Metrics>,
-    /// True while the gateway stops.
-    pub draining: Arc<AtomicBool>,
+    /// The writer to the ledger, for the admin pages.
+    pub writer: WriterHandle,
+    /// True once the gateway is asked to stop.
+    pub stopping: watch::Receiver<bool>,
     /// Usage streams that are open.
     pub streams: OpenStreams,
 }

@@ -85,7 +85,7 @@ pub async fn stream(
 fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold(watch, |mut watch| async move {
         loop {
-            if watch.state.draining.load(Ordering::Acquire) {
+            if *watch.state.stopping.borrow() {
                 return None;
             }
             if !std::mem::take(&mut watch.first) {

@@ -2,7 +2,6 @@
 //! Only this room and `cli` name all others.
 
 mod active;
-mod doors;
 mod notify;
 mod reload;
 mod running;
@@ -12,25 +11,24 @@ mod stores;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use http::HeaderName;
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::auth::{AuthOptions, Authenticator};
+use crate::api::{self, ApiState, OpenStreams};
 use crate::clock::Clock;
-use crate::config::{OnOutage as OutageSetting, Settings};
-use crate::gate::{self, Gate, OnOutage, Rules};
-use crate::proxy::{self, DoorSettings, Edge};
+use crate::config::Settings;
+use crate::gate::{self, Gate};
+use crate::proxy;
+use crate::snapshot::ConfigSnapshot;
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
 
-use doors::Doors;
-use notify::Notify;
+use notify::{Notify, Receivers};
+use reload::Reload;
 use running::Running;
 pub use stop::Stop;
 
@@ -114,36 +112,38 @@ impl App {
         let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
         let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
         let stores = stores::open(&self.settings.storage, &self.clock, &metrics).await?;
+        let config = ConfigSnapshot::new(&self.settings, &self.clock)?;
         let gate = Gate::new(gate::Parts {
             counters: stores.counters,
             fallback: stores.fallback,
             ledger: Arc::clone(&stores.ledger),
             journal: Arc::clone(&self.journal),
-            rules: rules(&self.settings),
+            rules: Arc::clone(&config.rules),
             clock: self.clock.clone(),
         });
         gate.read_back();
         let (writer, writer_stop, writer_task) = self.start_writer(&gate, &stores.ledger);
-        gate.end_crashed(std::mem::take(&mut self.leftovers.open));
-        if let Err(late) = writer.flush(CATCH_UP).await {
-            tracing::warn!(%late, "serving all the same");
-            inherit(&gate, &self.journal).context("the journal could not be read back")?;
-        }
-        gate.all_read_back();
-        if was_killed {
-            gate.distrust(&self.leftovers.recent).await;
-        }
+        self.take_over_journal(&gate, &writer, was_killed).await?;
+        let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
         let mut tasks = Tasks::default();
         tasks.spawn(Arc::clone(&gate).run());
-        let draining = Arc::new(AtomicBool::new(false));
-        let shutdown = stop.watch(Arc::clone(&draining));
+        tasks.spawn(config.auth.keep_fresh());
+        let stopping = stop.watch();
+        let state = ApiState {
+            gate: Arc::clone(&gate),
+            reads: stores.reads,
+            outbox: stores.outbox,
+            clock: self.clock.clone(),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            metrics,
+            writer: writer.clone(),
+            stopping: stopping.clone(),
+            streams: OpenStreams::default(),
+        };
         let grace = self.grace;
-        let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
-        let doors =
-            Doors { reads: stores.reads, outbox: stores.outbox, metrics, webhooks: notify.webhooks() };
-        let (clients, proxy) = self.open_doors(&gate, doors, &writer, (&draining, &shutdown), &mut tasks)?;
+        let (clients, proxy) = self.start_serving(state, notify.webhooks(), &mut tasks);
         tracing::info!(address = %clients.local_addr()?, "serving");
-        let left = proxy::serve(clients, proxy, DoorSettings::default(), shutdown, grace).await?;
+        let left = proxy::serve(clients, proxy, stopping, grace).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
         if gate.settled(FLUSH).await && gate.is_mended() {
             running.clear();
@@ -161,6 +161,45 @@ impl App {
         Ok(())
     }
 
+    /// What the last run left in the journal: ended as crashed, in the ledger, or known to the gate.
+    async fn take_over_journal(
+        &mut self,
+        gate: &Arc<Gate>,
+        writer: &WriterHandle,
+        was_killed: bool,
+    ) -> Result<()> {
+        gate.end_crashed(std::mem::take(&mut self.leftovers.open));
+        if let Err(late) = writer.flush(CATCH_UP).await {
+            tracing::warn!(%late, "serving all the same");
+            inherit(gate, &self.journal).context("the journal could not be read back")?;
+        }
+        gate.all_read_back();
+        if was_killed {
+            gate.distrust(&self.leftovers.recent).await;
+        }
+        Ok(())
+    }
+
+    /// The admin listener, what runs beside the requests, and the proxy for the clients' listener.
+    fn start_serving(
+        self,
+        state: ApiState,
+        webhooks: Receivers,
+        tasks: &mut Tasks,
+    ) -> (TcpListener, Arc<proxy::Proxy>) {
+        let ApiState { gate, reads, config, metrics, stopping, .. } = state.clone();
+        tasks.spawn(active::keep_active_users(Arc::clone(&gate), reads, Arc::clone(&metrics)));
+        tasks.spawn(serve_admin(self.admin, api::admin_router(state.clone())));
+        if let Some(path) = self.reload_from {
+            let (gate, config, metrics) = (Arc::clone(&gate), Arc::clone(&config), Arc::clone(&metrics));
+            let (settings, clock) = (self.settings, self.clock);
+            tasks.spawn(Reload { path, settings, gate, config, webhooks, metrics, clock }.run());
+        }
+        let (proxy, beside) = proxy::build(gate, config, metrics, api::router(state), stopping, threads());
+        tasks.spawn(beside);
+        (self.clients, proxy)
+    }
+
     fn start_writer(
         &self,
         gate: &Arc<Gate>,
@@ -173,6 +212,16 @@ impl App {
         let handle = writer.handle();
         let (stop, stopped) = watch::channel(false);
         (handle, stop, tokio::spawn(writer.run(stopped)))
+    }
+}
+
+async fn serve_admin(listener: TcpListener, router: axum::Router) {
+    let served = async {
+        listener.set_nonblocking(true)?;
+        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
+    };
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the admin listener stopped");
     }
 }
 
@@ -241,63 +290,6 @@ pub async fn migrate(settings: &Settings) -> Result<()> {
 /// Tries each store that the settings name: its name, and warnings or what is wrong with it.
 pub async fn try_stores(settings: &Settings) -> Vec<(&'static str, Result<Vec<String>, String>)> {
     stores::try_each(&settings.storage, &Clock::system()).await
-}
-
-/// The quota rules of the settings.
-pub fn rules(settings: &Settings) -> Rules {
-    Rules {
-        policy: settings.quota.policy.clone(),
-        lease_ms: settings.quota.lease_ms,
-        on_outage: match settings.quota.on_outage {
-            OutageSetting::Ledger => OnOutage::Ledger,
-            OutageSetting::Deny => OnOutage::Deny,
-            OutageSetting::Allow => OnOutage::Allow,
-        },
-        webhooks: settings.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
-    }
-}
-
-/// The upstreams of the settings, with aliases and fallbacks.
-pub fn upstreams(settings: &Settings) -> UpstreamTable {
-    UpstreamTable::new(settings.upstreams.clone())
-        .with_aliases(&settings.routing.aliases)
-        .with_fallbacks(&settings.routing.fallbacks)
-}
-
-/// What the settings say about requests before they are read.
-fn edge(settings: &Settings) -> Edge {
-    Edge {
-        max_body_bytes: settings.server.max_body_bytes,
-        trusted_proxies: settings.server.trusted_proxies.clone(),
-        cors_origins: settings.server.cors_origins.clone(),
-        client_rules: settings.apps.rules.clone(),
-        private_headers: private_headers(settings),
-    }
-}
-
-/// The configured headers that must not leave: tokens, what names a person, ids of messages.
-fn private_headers(settings: &Settings) -> Vec<HeaderName> {
-    let tokens = settings.issuers.iter().filter_map(|issuer| issuer.header.as_deref());
-    let people = settings.apps.services.iter().flat_map(|service| {
-        [Some(&service.user_header), service.plan_header.as_ref(), service.team_header.as_ref()]
-    });
-    let messages = settings.apps.rules.iter().filter_map(|app| app.message_id_header.as_deref());
-    // the configuration has checked each name
-    let names = tokens.chain(people.flatten().map(String::as_str)).chain(messages);
-    names.filter_map(|name| HeaderName::try_from(name).ok()).collect()
-}
-
-/// The issuers of the settings.
-///
-/// # Errors
-/// A key that cannot be read; says which file and what to do.
-pub fn authenticator(settings: &Settings, clock: &Clock) -> Result<Arc<Authenticator>> {
-    let options = AuthOptions {
-        anonymous_keys: settings.quota.anonymous_keys.clone(),
-        services: settings.apps.services.clone(),
-        ..AuthOptions::default()
-    };
-    Ok(Arc::new(Authenticator::new(settings.issuers.clone(), options, clock.clone())?))
 }
 
 fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {

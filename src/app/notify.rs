@@ -12,9 +12,12 @@ use crate::notify::{Notifier, WebhookSettings};
 use crate::store::Outbox;
 use crate::telemetry::Metrics;
 
+/// Who is told of thresholds, for a reload to swap: no request reads it.
+pub type Receivers = Arc<ArcSwap<Vec<WebhookSettings>>>;
+
 /// A notifier at work.
 pub struct Notify {
-    webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
+    webhooks: Receivers,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -34,8 +37,8 @@ impl Notify {
         Ok(Self { webhooks, stop, task: tokio::spawn(notifier.run(stopped)) })
     }
 
-    /// The receivers, for a reload to swap.
-    pub fn webhooks(&self) -> Arc<ArcSwap<Vec<WebhookSettings>>> {
+    /// The receivers.
+    pub fn webhooks(&self) -> Receivers {
         Arc::clone(&self.webhooks)
     }
 

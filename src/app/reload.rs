@@ -5,20 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{authenticator, edge, rules, upstreams};
-use crate::auth::Authenticator;
+use super::notify::Receivers;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::gate::Gate;
-use crate::notify::WebhookSettings;
-use crate::proxy::Edge;
-use crate::quota::PriceList;
+use crate::snapshot::{ConfigSnapshot, InForce};
 use crate::telemetry::Metrics;
-use crate::upstream::UpstreamTable;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -29,18 +24,12 @@ pub struct Reload {
     pub path: PathBuf,
     /// The settings in force.
     pub settings: Settings,
-    /// Quota rules.
+    /// The gate, for work that belongs to no request.
     pub gate: Arc<Gate>,
-    /// Issuers.
-    pub auth: Arc<ArcSwap<Authenticator>>,
-    /// Upstreams and their keys.
-    pub upstreams: Arc<ArcSwap<UpstreamTable>>,
-    /// What models cost.
-    pub prices: Arc<ArcSwap<PriceList>>,
-    /// Bounds at the door.
-    pub edge: Arc<ArcSwap<Edge>>,
+    /// What requests go by.
+    pub config: InForce,
     /// Who is told of thresholds.
-    pub webhooks: Arc<ArcSwap<Vec<WebhookSettings>>>,
+    pub webhooks: Receivers,
     /// For `tollgate_config_reloads_total`.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -94,7 +83,8 @@ impl Reload {
 
     fn try_take_over(&mut self) -> anyhow::Result<()> {
         let new = config::load(&self.path, &|name| std::env::var(name).ok())?;
-        let auth = authenticator(&new, &self.clock)?;
+        let config = ConfigSnapshot::new(&new, &self.clock)?;
+        config.auth.take_over_keys(&self.config.load().auth);
         if new.server.listen != self.settings.server.listen
             || new.server.admin_listen != self.settings.server.admin_listen
         {
@@ -103,12 +93,9 @@ impl Reload {
         if new.storage != self.settings.storage {
             tracing::warn!("`[storage]` changes with a restart only");
         }
-        tokio::spawn(auth.keep_fresh());
-        self.gate.set_rules(rules(&new));
-        self.auth.store(auth);
-        self.upstreams.store(Arc::new(upstreams(&new)));
-        self.prices.store(Arc::new(new.prices.clone()));
-        self.edge.store(Arc::new(edge(&new)));
+        tokio::spawn(config.auth.keep_fresh());
+        self.gate.set_rules(Arc::clone(&config.rules));
+        self.config.store(Arc::new(config));
         self.webhooks.store(Arc::new(new.webhooks.clone()));
         self.settings = new;
         Ok(())

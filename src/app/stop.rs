@@ -1,8 +1,5 @@
 //! How a gateway is asked to stop: by a signal, or by the program that runs it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,14 +30,8 @@ impl Stop {
         (asked, Self(ask))
     }
 
-    /// A watch that also marks the gateway as draining, so that it is no longer ready.
-    pub(super) fn watch(self, draining: Arc<AtomicBool>) -> watch::Receiver<bool> {
-        let mut ask = self.0.clone();
-        tokio::spawn(async move {
-            if ask.wait_for(|asked| *asked).await.is_ok() {
-                draining.store(true, Ordering::Release);
-            }
-        });
+    /// True once a stop is asked for.
+    pub(super) fn watch(self) -> watch::Receiver<bool> {
         self.0
     }
 }

@@ -97,6 +97,44 @@ impl Authenticator {
         Ok(Self { issuers, headers, anonymous_keys: options.anonymous_keys, services, verified, clock })
     }
 
+    /// Takes over the keys that another authenticator has fetched from the same URLs: a reload while an identity provider
+    /// is away locks nobody out. They serve for as long as they would have served there, and are fetched anew at once.
+    pub fn take_over_keys(&self, other: &Self) {
+        let others = || other.issuers.iter().filter_map(Issuer::remote);
+        for keys in self.issuers.iter().filter_map(Issuer::remote) {
+            if let Some(known) = others().find(|known| known.url() == keys.url()) {
+                keys.take_over(known);
+            }
+        }
+    }
+
+    /// Who sent a request with these headers; `None`: nobody says who it is. `peer` opened the connection, and a service
+    /// is believed only if that is known. `looked_up` is told whether the cache had the token.
+    ///
+    /// # Errors
+    /// Every credential that is not good.
+    pub async fn caller(
+        &self,
+        headers: &HeaderMap,
+        query_key: Option<&str>,
+        peer: Option<IpAddr>,
+        looked_up: impl FnOnce(bool),
+    ) -> Result<Option<Caller>, AuthError> {
+        let Some(credential) = self.credential(headers, query_key)? else { return Ok(None) };
+        if let Some(peer) = peer
+            && let Some(caller) = self.service(&credential, headers, peer)?
+        {
+            return Ok(Some(caller));
+        }
+        let cached = self.cached(&credential);
+        looked_up(cached.is_some());
+        let verified = match cached {
+            Some(verified) => verified,
+            None => self.authenticate(&credential).await?,
+        };
+        Ok(Some(verified.caller().clone()))
+    }
+
     /// The one credential of a request: from a header that some issuer names if it is there, else from where
     /// [`credential()`](super::credential()) looks.
     pub fn credential(
@@ -179,7 +217,7 @@ impl Authenticator {
         let now_us = self.clock.now_us();
         let mut fetches = tokio::task::JoinSet::new();
         for issuer in &self.issuers {
-            if let Keys::Remote(keys) = &issuer.keys {
+            if let Some(keys) = issuer.remote() {
                 let keys = Arc::clone(keys);
                 fetches.spawn(async move { keys.refresh_due(now_us).await });
             }
@@ -228,7 +266,7 @@ impl Authenticator {
             Keys::Fixed(keys) => (keys, 0),
             Keys::Remote(remote) => {
                 fetched = remote.with_key(token.algorithm, key_id, now_us).await?;
-                (&fetched.keys, fetched.generation)
+                (&*fetched.keys, fetched.generation)
             }
         };
         let key = keys.find(token.algorithm, key_id).ok_or(AuthError::Signature)?;
@@ -249,6 +287,13 @@ impl Issuer {
             (None, CredentialSource::Standard) => true,
             (Some(header), CredentialSource::Named(name)) => header == name,
             _ => false,
+        }
+    }
+
+    fn remote(&self) -> Option<&Arc<RemoteKeys>> {
+        match &self.keys {
+            Keys::Fixed(_) => None,
+            Keys::Remote(keys) => Some(keys),
         }
     }
 

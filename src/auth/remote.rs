@@ -27,6 +27,8 @@ const NEGATIVE_CAPACITY: usize = 1_024;
 /// Requests that may wait for one fetch; more are told to come again.
 const WAITERS_MAX: usize = 1_024;
 const US_PER_S: i64 = 1_000_000;
+/// Before every attempt.
+const NEVER_US: i64 = i64::MIN;
 
 /// One JWKS URL.
 pub(super) struct RemoteKeys {
@@ -45,7 +47,7 @@ pub(super) struct RemoteKeys {
 
 /// Keys as they came from the URL.
 pub(super) struct Fetched {
-    pub(super) keys: KeySet,
+    pub(super) keys: Arc<KeySet>,
     /// Changes exactly when the set's text does: what was verified by an older set must be verified again.
     pub(super) generation: u64,
     digest: [u8; 32],
@@ -74,12 +76,28 @@ impl RemoteKeys {
             client,
             good: ArcSwapOption::empty(),
             fetching: Mutex::new(()),
-            attempted_us: AtomicI64::new(i64::MIN),
+            attempted_us: AtomicI64::new(NEVER_US),
             failing: AtomicBool::new(false),
             generations: AtomicU64::new(0),
             unknown: Cache::new(NEGATIVE_CAPACITY),
             waiters: Semaphore::new(WAITERS_MAX),
         }
+    }
+
+    /// Where the keys come from.
+    pub(super) fn url(&self) -> &str {
+        &self.source.url
+    }
+
+    /// Goes on with the last good keys of another for the same URL, until they would have been too old there.
+    pub(super) fn take_over(&self, other: &Self) {
+        let Some(good) = other.good.load_full() else { return };
+        // a set is read for the algorithms of its issuer: for others the same text must be read again
+        let digest = if self.algorithms == other.algorithms { good.digest } else { [0; 32] };
+        let at_us = AtomicI64::new(good.at_us.load(Ordering::Relaxed));
+        let (keys, generation) = (Arc::clone(&good.keys), good.generation);
+        self.generations.store(generation, Ordering::Relaxed);
+        self.good.store(Some(Arc::new(Fetched { keys, generation, digest, at_us })));
     }
 
     /// The last good keys, unless they are older than the stale limit.
@@ -136,10 +154,12 @@ impl RemoteKeys {
     pub(super) async fn refresh_due(self: &Arc<Self>, now_us: i64) {
         let refresh_us = i64::from(self.source.refresh_s) * US_PER_S;
         let good = self.good.load_full();
-        let due = good.as_ref().is_none_or(|good| {
-            let age_us = now_us.saturating_sub(good.at_us.load(Ordering::Relaxed));
-            age_us < 0 || age_us >= refresh_us
-        });
+        let is_untried = self.attempted_us.load(Ordering::Relaxed) == NEVER_US;
+        let due = is_untried
+            || good.as_ref().is_none_or(|good| {
+                let age_us = now_us.saturating_sub(good.at_us.load(Ordering::Relaxed));
+                age_us < 0 || age_us >= refresh_us
+            });
         if due {
             // The outcome is logged where it is known, and shows in the keys.
             self.fetch_apart(now_us).await;
@@ -171,7 +191,7 @@ impl RemoteKeys {
             return Attempt::TooSoon;
         }
         self.attempted_us.store(now_us, Ordering::Relaxed);
-        match self.download().await.and_then(|body| self.take_over(&body, good.as_deref(), now_us)) {
+        match self.download().await.and_then(|body| self.read(&body, good.as_deref(), now_us)) {
             Ok(()) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!(issuer = self.issuer, url = self.source.url, "keys can be fetched again");
@@ -208,7 +228,7 @@ impl RemoteKeys {
         Ok(body)
     }
 
-    fn take_over(&self, body: &[u8], good: Option<&Fetched>, now_us: i64) -> Result<(), String> {
+    fn read(&self, body: &[u8], good: Option<&Fetched>, now_us: i64) -> Result<(), String> {
         let digest: [u8; 32] = Sha256::digest(body).into();
         if let Some(good) = good.filter(|good| good.digest == digest) {
             good.at_us.store(now_us, Ordering::Relaxed);
@@ -220,7 +240,8 @@ impl RemoteKeys {
         }
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let at_us = AtomicI64::new(now_us);
-        self.good.store(Some(Arc::new(Fetched { keys: KeySet::ByKeyId(keys), generation, digest, at_us })));
+        let keys = Arc::new(KeySet::ByKeyId(keys));
+        self.good.store(Some(Arc::new(Fetched { keys, generation, digest, at_us })));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::proxy::Resolver;
+use crate::snapshot;
 
 /// How long one connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<()> {
     let settings = args.config.load()?;
     let clock = Clock::system();
-    let auth = app::authenticator(&settings, &clock)?;
+    let auth = snapshot::authenticator(&settings, &clock)?;
     let (plans, upstreams) = (settings.quota.policy.plans.len(), settings.upstreams.len());
     let issuers = settings.issuers.len();
     print::line(format_args!(

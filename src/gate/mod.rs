@@ -77,7 +77,7 @@ pub struct Parts {
     /// The durable record of this gateway.
     pub journal: Arc<Journal>,
     /// The rules at start.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// The time.
     pub clock: Clock,
 }
@@ -127,7 +127,7 @@ impl Gate {
             fallback: parts.fallback,
             ledger: parts.ledger,
             journal: parts.journal,
-            rules: ArcSwap::from_pointee(parts.rules),
+            rules: ArcSwap::new(parts.rules),
             live: Live::default(),
             settles: SettleQueue::default(),
             loads: recover::Loads::default(),
@@ -145,8 +145,8 @@ impl Gate {
     }
 
     /// Puts new rules in force. Requests in flight keep the buckets they were admitted to.
-    pub fn set_rules(&self, rules: Rules) {
-        self.rules.store(Arc::new(rules));
+    pub fn set_rules(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
     }
 
     /// The time by which periods are cut: the counters' own.

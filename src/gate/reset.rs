@@ -46,11 +46,12 @@ impl Gate {
         };
         let seen = self.ledger.last_seen(user).await.map_err(unavailable)?;
         let (team, plan) = seen.map_or((None, None), |seen| (seen.team, Some(seen.plan)));
-        let rules = self.rules.load();
+        let rules = self.rules();
         let policy = &rules.policy;
         let default = || policy.plans.get(&policy.default_plan);
         let plan = plan.and_then(|plan| policy.plans.get(plan.as_str())).or_else(default).cloned();
         let plan = plan.ok_or_else(|| Denied::UnknownPlan(policy.default_plan.to_string()))?;
-        Ok(Who { subject: Subject::user(user, team.as_deref()), user: Some(user.to_owned()), team, plan })
+        let subject = Subject::user(user, team.as_deref());
+        Ok(Who { subject, user: Some(user.to_owned()), team, plan, rules })
     }
 }

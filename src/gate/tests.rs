@@ -58,7 +58,7 @@ impl Bench {
             fallback: Some(Arc::new(MemoryCounters::new(clock.clone()))),
             ledger: Arc::clone(&ledger),
             journal: Arc::clone(&journal),
-            rules: Rules { policy: policy(), lease_ms: 900_000, on_outage, webhooks: Vec::new() },
+            rules: Rules { policy: policy(), lease_ms: 900_000, on_outage, webhooks: Vec::new() }.into(),
             clock: clock.clone(),
         });
         let mut bench = Self { gate, counters, ledger, journal, clock, folder, tasks: Vec::new() };

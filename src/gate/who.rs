@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Denied, Gate};
+use super::{Denied, Gate, Rules};
 use crate::auth::{Caller, Identity};
 use crate::quota::{Plan, Subject};
 
@@ -17,16 +17,17 @@ pub struct Who {
     pub team: Option<String>,
     /// The plan that applies.
     pub plan: Arc<Plan>,
+    /// The rules that the plan stands in: a request is admitted by these, whatever a reload brings meanwhile.
+    pub rules: Arc<Rules>,
 }
 
-impl Gate {
-    /// Finds the plan of a caller.
+impl Who {
+    /// Finds the plan of a caller in these rules.
     ///
     /// # Errors
     /// `Unauthenticated` if anonymous callers are not served, `UnknownPlan` if the token names a plan that the
     /// configuration lacks: a wrong plan is refused, never replaced by another in silence.
-    pub fn identify(&self, caller: &Caller) -> Result<Who, Denied> {
-        let rules = self.rules.load();
+    pub fn of(caller: &Caller, rules: Arc<Rules>) -> Result<Self, Denied> {
         let policy = &rules.policy;
         let plan = match caller.identity {
             Identity::User => caller.plan.as_deref().unwrap_or(&policy.default_plan),
@@ -38,6 +39,16 @@ impl Gate {
             (Identity::User, Some(user)) => Subject::user(user, caller.team.as_deref()),
             (Identity::User, None) => return Err(Denied::Unauthenticated),
         };
-        Ok(Who { subject, user: caller.user.clone(), team: caller.team.clone(), plan })
+        Ok(Self { subject, user: caller.user.clone(), team: caller.team.clone(), plan, rules })
+    }
+}
+
+impl Gate {
+    /// Finds the plan of a caller in the rules in force.
+    ///
+    /// # Errors
+    /// As [`Who::of`].
+    pub fn identify(&self, caller: &Caller) -> Result<Who, Denied> {
+        Who::of(caller, self.rules())
     }
 }

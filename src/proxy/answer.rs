@@ -9,7 +9,7 @@ use pingora::http::ResponseHeader;
 use super::context::{Answer, Context, Forward};
 use super::drain::Bounds;
 use super::price::Cost;
-use super::{Gateway, cors};
+use super::{QuotaProxy, cors};
 use crate::clock::Timestamp;
 use crate::dialect::{
     AnswerReader, Kind, MODEL_FALLBACK, Problem, REQUEST_ID, RateItem, RateUnit, SERVER_TIMING, Usage,
@@ -37,13 +37,13 @@ pub fn header(response: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
         return Ok(());
     }
     // accepted: no other upstream is asked from here on
-    forward.shared.drop_body();
+    forward.handover.set_body(None);
     forward.raw = Bytes::new();
     let upstream_wait = forward.sent.map(|sent| sent.elapsed()).unwrap_or_default();
     forward.upstream_wait = Some(upstream_wait);
     forward.is_2xx = (200..300).contains(&status);
     if let Some(permit) = &mut forward.permit {
-        forward.shared.begins(permit.answered(status));
+        forward.handover.begins(permit.answered(status));
     }
     clean(response);
     begin(response, forward, status, &request_id)?;
@@ -143,7 +143,7 @@ fn rate_item(it: &LimitHold, now_ms: i64) -> RateItem {
     }
 }
 
-impl Gateway {
+impl QuotaProxy {
     /// One piece of the body. At the end the outcome is recorded, before the piece is passed on.
     pub(super) fn piece(&self, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
         let Some(forward) = ctx.forward() else { return };
@@ -154,7 +154,7 @@ impl Gateway {
                     append(body, reader.rest());
                 }
                 if end {
-                    let left = forward.shared.is_draining();
+                    let left = forward.handover.draining.is_on();
                     self.ended(forward, if left { Outcome::Cancelled } else { Outcome::Ok });
                 }
             }
@@ -176,15 +176,15 @@ impl Gateway {
 
     /// Ends the permit with what the meter has seen. Harmless when it has ended already.
     pub(super) fn ended(&self, forward: &mut Forward, outcome: Outcome) {
-        forward.shared.nothing_to_drain();
+        forward.handover.draining.over();
         // the end that follows says it too
-        forward.shared.begins(None);
+        forward.handover.begins(None);
         let answer = std::mem::replace(&mut forward.answer, Answer::Ended);
         let Some(permit) = forward.permit.take() else { return };
         let (tokens, cost) = match answer {
             Answer::Passing(reader) => {
                 let tokens = tokens(&reader.finish(), forward.ask.input_bytes);
-                (tokens, self.cost(&forward.attempts.model, tokens))
+                (tokens, self.cost(&forward.config, &forward.attempts.model, tokens))
             }
             Answer::None | Answer::Error { .. } | Answer::Ended => (Tokens::default(), Cost::default()),
         };
@@ -193,13 +193,13 @@ impl Gateway {
     }
 }
 
-impl Gateway {
+impl QuotaProxy {
     /// Lets an answer that is charged be read to its end without its client, where its upstream is set so.
     pub(super) fn allow_drain(&self, ctx: &mut Context) {
         let Some(forward) = ctx.forward() else { return };
         let OnDisconnect::Drain(drain) = forward.attempts.chosen.upstream.on_disconnect else { return };
         if forward.permit.is_some() && matches!(forward.answer, Answer::Passing(_)) {
-            forward.shared.may_drain(Bounds { drain, stopping: self.stopping.clone() });
+            forward.handover.draining.allow(Bounds { drain, stopping: self.stopping.clone() });
         }
     }
 }

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
 use crate::clock::Stopwatch;
-use crate::upstream::{Check, Fleet, UpstreamSettings, UpstreamTable};
+use crate::snapshot::InForce;
+use crate::upstream::{Check, Fleet, UpstreamSettings};
 
 /// How often it is looked which checks are due.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Checks the upstreams of the table in force, for ever.
-pub async fn keep_checked(table: Arc<ArcSwap<UpstreamTable>>, fleet: Arc<Fleet>) {
+/// Checks the upstreams of the configuration in force, for ever.
+pub async fn keep_checked(config: InForce, fleet: Arc<Fleet>) {
     let mut last: HashMap<String, Stopwatch> = HashMap::new();
     loop {
-        let table = table.load_full();
-        let checked = table.all().iter().filter_map(|upstream| Some((upstream, upstream.check.as_ref()?)));
+        let config = config.load_full();
+        let upstreams = config.upstreams.all();
+        let checked = upstreams.iter().filter_map(|upstream| Some((upstream, upstream.check.as_ref()?)));
         let due = checked.filter(|(upstream, check)| {
             last.get(&upstream.name).is_none_or(|since| since.elapsed_ms() >= check.every_ms)
         });
@@ -27,7 +28,7 @@ pub async fn keep_checked(table: Arc<ArcSwap<UpstreamTable>>, fleet: Arc<Fleet>)
             last.insert(upstream.name.clone(), Stopwatch::start());
         }
         join_all(due.into_iter().map(|(upstream, check)| one(upstream, check, &fleet))).await;
-        last.retain(|name, _| table.all().iter().any(|upstream| upstream.name == *name));
+        last.retain(|name, _| upstreams.iter().any(|upstream| upstream.name == *name));
         tokio::time::sleep(TICK).await;
     }
 }

@@ -1,12 +1,15 @@
 //! What one request carries from phase to phase: a few facts and one stage.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::attempts::Attempts;
-use super::replay::Shared;
+use super::replay::Handover;
 use crate::clock::Stopwatch;
-use crate::dialect::{AnswerReader, Ask, Dialect, Route};
+use crate::dialect::{AnswerReader, Ask, Dialect, Route, rewrite};
 use crate::gate::Permit;
+use crate::snapshot::ConfigSnapshot;
 use crate::telemetry::{InFlight, Labels};
 
 /// The context of one request.
@@ -51,8 +54,10 @@ pub struct Forward {
     pub raw: Bytes,
     /// The hold; `None` for calls that are not counted, and after it was finished.
     pub permit: Option<Permit>,
-    /// The client's session and the body, behind the wrapper.
-    pub shared: Shared,
+    /// The configuration that the request goes by, from its header to its end.
+    pub config: Arc<ConfigSnapshot>,
+    /// What the wrapper of the client's session and the phases share.
+    pub handover: Arc<Handover>,
     /// Length of the body that is sent.
     pub body_bytes: usize,
     /// Did we ask for usage that the client did not ask for?
@@ -108,5 +113,16 @@ impl Context {
             Stage::Forwarding(forward) => Some(forward),
             Stage::Arrived | Stage::Answered(_) => None,
         }
+    }
+}
+
+impl Forward {
+    /// Offers the body as the upstream gets it that the request is at.
+    pub fn offer_body(&mut self) {
+        let model = Some(self.attempts.model.as_str());
+        let rewritten = rewrite(&self.route, &self.ask, &self.raw, model, self.usage_added);
+        let body = rewritten.map_or_else(|| self.raw.clone(), Bytes::from);
+        self.body_bytes = body.len();
+        self.handover.set_body(Some(body));
     }
 }

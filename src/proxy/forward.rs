@@ -1,13 +1,11 @@
 //! The request as it goes upstream: its path rebuilt, the caller's credentials gone, our key in their place.
 
-use std::time::Duration;
-
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use super::context::Forward;
-use super::replay::Patience;
+use super::patience::Patience;
 use crate::clock::Stopwatch;
 use crate::dialect::{Dialect, is_client_secret_or_hop, upstream_path};
 
@@ -15,11 +13,7 @@ use crate::dialect::{Dialect, is_client_secret_or_hop, upstream_path};
 ///
 /// # Errors
 /// A path or a key that is no valid header: answered with 500.
-pub fn prepare(
-    request: &mut RequestHeader,
-    forward: &mut Forward,
-    private_headers: &[HeaderName],
-) -> Result<()> {
+pub fn prepare(request: &mut RequestHeader, forward: &mut Forward) -> Result<()> {
     let attempts = &forward.attempts;
     let upstream = &attempts.chosen.upstream;
     let path = upstream_path(&forward.route, &attempts.chosen.prefix, &attempts.model);
@@ -30,7 +24,7 @@ pub fn prepare(
         let names = request.headers.keys().filter(|name| is_client_secret_or_hop(name.as_str()));
         names.cloned().collect()
     };
-    for name in private.iter().chain(private_headers) {
+    for name in private.iter().chain(&forward.config.private_headers) {
         request.remove_header(name);
     }
     request.remove_header(&TRANSFER_ENCODING);
@@ -43,11 +37,9 @@ pub fn prepare(
         request.insert_header(name, value)?;
     }
     forward.sent = Some(Stopwatch::start());
-    let patience = Patience {
-        first_byte: Duration::from_millis(upstream.first_byte_timeout_ms),
-        idle: Duration::from_millis(upstream.idle_timeout_ms),
-    };
-    forward.shared.wait_with(patience);
+    let patience =
+        Patience { first_byte_ms: upstream.first_byte_timeout_ms, idle_ms: upstream.idle_timeout_ms };
+    forward.handover.silence.begins(patience);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use pingora::server::{Fds, ShutdownWatch};
 use pingora::services::listening::Service;
 use tokio::time::timeout;
 
-use super::Gateway;
+use super::QuotaProxy;
 
 /// How long a new connection may be silent.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,18 +38,8 @@ const KEEPALIVE_S: u64 = 60;
 /// leave in two writes. A piece of a stream is sent at once, whatever its size.
 const WRITE_BUFFER_BYTES: usize = 4096;
 
-/// Bounds of the listener.
-#[derive(Clone, Copy, Debug)]
-pub struct DoorSettings {
-    /// Connections at once; one more is closed at once.
-    pub connections_max: usize,
-}
-
-impl Default for DoorSettings {
-    fn default() -> Self {
-        Self { connections_max: 50_000 }
-    }
-}
+/// Client connections at once; one more is closed at once. Each takes some 20 KiB while it is idle, and a descriptor.
+const CONNECTIONS_MAX: usize = 50_000;
 
 /// Accepts connections on a bound listener until `shutdown` says true, then waits at most `grace` for those that are
 /// open. Returns how many were left.
@@ -58,8 +48,7 @@ impl Default for DoorSettings {
 /// The listener's.
 pub async fn serve(
     listener: TcpListener,
-    proxy: Arc<HttpProxy<Gateway>>,
-    settings: DoorSettings,
+    proxy: Arc<HttpProxy<QuotaProxy>>,
     shutdown: ShutdownWatch,
     grace: Duration,
 ) -> std::io::Result<usize> {
@@ -68,8 +57,8 @@ pub async fn serve(
     let mut inherited = Fds::new();
     inherited.add(address.clone(), listener.into_raw_fd());
     let open = Arc::new(AtomicUsize::new(0));
-    let door = Door { proxy, open: Arc::clone(&open), settings };
-    let mut service = Service::new("clients".to_owned(), door);
+    let listener = ClientListener { proxy, open: Arc::clone(&open) };
+    let mut service = Service::new("clients".to_owned(), listener);
     service.add_listener(
         ListenerConfig::tcp(&address).l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES)),
     );
@@ -86,10 +75,9 @@ pub async fn serve(
     Ok(open.load(Ordering::Acquire))
 }
 
-struct Door {
-    proxy: Arc<HttpProxy<Gateway>>,
+struct ClientListener {
+    proxy: Arc<HttpProxy<QuotaProxy>>,
     open: Arc<AtomicUsize>,
-    settings: DoorSettings,
 }
 
 /// Counts a connection for as long as it lives.
@@ -102,11 +90,11 @@ impl Drop for Counted {
 }
 
 #[async_trait]
-impl ServerApp for Door {
+impl ServerApp for ClientListener {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _counted = Counted(Arc::clone(&self.open));
-        if self.open.fetch_add(1, Ordering::AcqRel) >= self.settings.connections_max {
-            tracing::warn!(max = self.settings.connections_max, "a connection was closed: too many are open");
+        if self.open.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS_MAX {
+            tracing::warn!(max = CONNECTIONS_MAX, "a connection was closed: too many are open");
             return None;
         }
         match is_h2(&mut stream).await {
@@ -124,7 +112,7 @@ impl ServerApp for Door {
     }
 }
 
-impl Door {
+impl ClientListener {
     async fn http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive((!*shutdown.borrow()).then_some(KEEPALIVE_S));

@@ -12,14 +12,14 @@ use tower::ServiceExt;
 
 use super::context::{Context, Stage};
 use super::intake::peer;
-use super::{Gateway, body, cors, problem, respond};
+use super::{QuotaProxy, body, cors, problem, respond};
 use crate::auth::Peer;
 use crate::dialect::{Dialect, REQUEST_ID};
 
 /// Largest request body of our own API.
 const API_BODY_MAX: u64 = 64 * 1024;
 
-impl Gateway {
+impl QuotaProxy {
     /// Serves a request for one of our own pages.
     pub(super) async fn serve_page(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
         ctx.dialect = Dialect::OpenAi;

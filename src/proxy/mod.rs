@@ -10,6 +10,7 @@ mod checks;
 mod context;
 mod cors;
 mod drain;
+mod failover;
 mod forward;
 mod intake;
 mod listen;
@@ -25,30 +26,22 @@ mod respond;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use http::HeaderName;
-use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 
-pub use checks::keep_checked;
-pub use listen::{DoorSettings, serve};
+pub use listen::serve;
 pub use peer::Resolver;
 
 use peer::Authorities;
 
-use crate::auth::{Authenticator, ClientRules};
 use crate::clock::Stopwatch;
 use crate::gate::Gate;
-use crate::quota::PriceList;
+use crate::snapshot::InForce;
 use crate::telemetry::Metrics;
-use crate::upstream::{Fleet, UpstreamTable};
-
-/// Upstreams that are asked for one model, the first included. A retry takes no second hold.
-const ATTEMPTS_MAX: usize = 3;
+use crate::upstream::Fleet;
 
 /// Where Pingora stops whatever we say: above all that `attempts` allows, which is three tries for the model and each of
 /// three others, and two stale connections.
@@ -63,90 +56,48 @@ const H2_STREAM_WINDOW: u32 = 1 << 20;
 /// The same for one HTTP/2 connection.
 const H2_CONNECTION_WINDOW: u32 = 4 << 20;
 
-/// What the configuration says about requests before they are read.
-#[derive(Clone, Debug)]
-pub struct Edge {
-    /// Largest request body in bytes.
-    pub max_body_bytes: u64,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Origins whose scripts may call the gateway.
-    pub cors_origins: Vec<String>,
-    /// How chat apps mark their calls.
-    pub client_rules: Vec<ClientRules>,
-    /// Headers of the configuration that name a person, carry a token or a message's id: they never go upstream.
-    pub private_headers: Vec<HeaderName>,
-}
-
-/// What the proxy is built from.
-pub struct Parts {
-    /// Admission.
-    pub gate: Arc<Gate>,
-    /// Who is calling. Swapped on reload.
-    pub auth: Arc<ArcSwap<Authenticator>>,
-    /// Who serves what. Swapped on reload.
-    pub upstreams: Arc<ArcSwap<UpstreamTable>>,
-    /// How they are doing. Outlives a reload.
-    pub fleet: Arc<Fleet>,
-    /// What models cost. Swapped on reload.
-    pub prices: Arc<ArcSwap<PriceList>>,
-    /// Addresses of the upstreams.
-    pub resolver: Arc<Resolver>,
-    /// Metrics.
-    pub metrics: Arc<Metrics>,
-    /// Pages and APIs of our own: everything outside `/v1` and `/v1beta`.
-    pub pages: axum::Router,
-    /// Bounds at the door. Swapped on reload.
-    pub edge: Arc<ArcSwap<Edge>>,
-    /// True once the gateway is asked to stop.
-    pub stopping: watch::Receiver<bool>,
-    /// How many workers run requests.
-    pub threads: usize,
-}
-
-/// The gateway as Pingora sees it.
-pub struct Gateway {
+/// Pingora's proxy with our phases.
+pub struct QuotaProxy {
     gate: Arc<Gate>,
-    auth: Arc<ArcSwap<Authenticator>>,
-    upstreams: Arc<ArcSwap<UpstreamTable>>,
+    config: InForce,
+    /// How the upstreams are doing. Outlives a reload.
     fleet: Arc<Fleet>,
-    prices: Arc<ArcSwap<PriceList>>,
     resolver: Arc<Resolver>,
     authorities: Authorities,
     /// The clock of health: it never goes back.
     age: Stopwatch,
     metrics: Arc<Metrics>,
+    /// Pages and APIs of our own: everything outside `/v1` and `/v1beta`.
     pages: axum::Router,
-    edge: Arc<ArcSwap<Edge>>,
+    /// True once the gateway is asked to stop.
     stopping: watch::Receiver<bool>,
 }
 
 /// The proxy that [`serve`] runs.
-pub type Proxy = HttpProxy<Gateway>;
+pub type Proxy = HttpProxy<QuotaProxy>;
 
-/// Builds the proxy.
-pub fn build(parts: Parts) -> Arc<Proxy> {
+/// Builds the proxy for so many workers, and what must run beside it for ever: checks of upstreams, and their names
+/// resolved anew.
+pub fn build(
+    gate: Arc<Gate>,
+    config: InForce,
+    metrics: Arc<Metrics>,
+    pages: axum::Router,
+    stopping: watch::Receiver<bool>,
+    threads: usize,
+) -> (Arc<Proxy>, impl Future<Output = ()> + Send + use<>) {
     let conf = ServerConf {
-        threads: parts.threads,
+        threads,
         max_retries: ROUNDS_MAX,
         upstream_keepalive_pool_size: POOL_SIZE,
         ..ServerConf::default()
     };
-    let gateway = Gateway {
-        gate: parts.gate,
-        auth: parts.auth,
-        upstreams: parts.upstreams,
-        fleet: parts.fleet,
-        prices: parts.prices,
-        resolver: parts.resolver,
-        authorities: Authorities::default(),
-        age: Stopwatch::start(),
-        metrics: parts.metrics,
-        pages: parts.pages,
-        edge: parts.edge,
-        stopping: parts.stopping,
-    };
-    let mut proxy = http_proxy(&Arc::new(conf), gateway);
+    let (fleet, resolver) = (Arc::<Fleet>::default(), Arc::<Resolver>::default());
+    let checks = checks::keep_checked(Arc::clone(&config), Arc::clone(&fleet));
+    let names = Arc::clone(&resolver).keep_fresh();
+    let (authorities, age) = (Authorities::default(), Stopwatch::start());
+    let phases = QuotaProxy { gate, config, fleet, resolver, authorities, age, metrics, pages, stopping };
+    let mut proxy = http_proxy(&Arc::new(conf), phases);
     let mut options = HttpServerOptions::default();
     // `listen` asks for it only once the preface is there
     options.h2c = true;
@@ -154,5 +105,8 @@ pub fn build(parts: Parts) -> Arc<Proxy> {
     let mut h2 = default_h2_options();
     h2.initial_window_size(H2_STREAM_WINDOW).initial_connection_window_size(H2_CONNECTION_WINDOW);
     proxy.h2_options = Some(h2);
-    Arc::new(proxy)
+    let beside = async {
+        tokio::join!(checks, names);
+    };
+    (Arc::new(proxy), beside)
 }

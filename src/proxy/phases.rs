@@ -14,11 +14,10 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::attempts::Failure;
+use super::attempts::UpstreamFailure;
 use super::context::{Answer, Context, Stage};
-use super::problem::Refused;
-use super::replay::placeholder;
-use super::{Gateway, answer, attempts, forward, peer, respond};
+use super::problem::Rejection;
+use super::{QuotaProxy, answer, failover, forward, peer, respond};
 use crate::dialect::{Kind, Problem, stream_error_event};
 use crate::store::Outcome;
 use crate::telemetry::outcome;
@@ -34,7 +33,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[async_trait]
-impl ProxyHttp for Gateway {
+impl ProxyHttp for QuotaProxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
@@ -60,7 +59,7 @@ impl ProxyHttp for Gateway {
             Err(error) => {
                 let context = "the upstream's name could not be resolved";
                 let mut error = Error::because(ErrorType::ConnectError, context, error).into_up();
-                error.set_retry(self.gives_up(ctx, Failure::Connect));
+                error.set_retry(self.gives_up(ctx, UpstreamFailure::Connect));
                 Err(error)
             }
         }
@@ -77,7 +76,6 @@ impl ProxyHttp for Gateway {
         forward::prepare(
             request,
             ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?,
-            &self.edge.load().private_headers,
         )
     }
 
@@ -88,7 +86,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> Result<()> {
         if self.passes_over(response.status.as_u16(), ctx) {
-            return Err(attempts::next_upstream());
+            return Err(failover::next_upstream());
         }
         answer::header(response, ctx)?;
         self.allow_drain(ctx);
@@ -105,7 +103,7 @@ impl ProxyHttp for Gateway {
         #[cfg(debug_assertions)]
         crate::failpoint::panic_at("response_body_filter", &ctx.request_id);
         let bytes = body.as_ref().map_or(0, Bytes::len);
-        if ctx.forward().is_some_and(|forward| !forward.shared.takes(bytes)) {
+        if ctx.forward().is_some_and(|forward| !forward.handover.draining.takes(bytes)) {
             let why = "the client left, and the rest of its answer is larger than is read without it";
             return Error::e_explain(ErrorType::Custom("too much to drain"), why);
         }
@@ -121,7 +119,7 @@ impl ProxyHttp for Gateway {
         mut error: Box<Error>,
     ) -> Box<Error> {
         error.as_up();
-        let again = self.gives_up(ctx, Failure::Connect)
+        let again = self.gives_up(ctx, UpstreamFailure::Connect)
             || ctx.forward().is_some_and(|forward| {
                 let url = &forward.attempts.chosen.upstream.base_url;
                 self.resolver.has_others(url) && forward.attempts.tries_again()
@@ -138,11 +136,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        if attempts::is_next_upstream(&error) {
+        if failover::is_next_upstream(&error) {
             return error;
         }
         let Some(forward) = ctx.forward() else { return error };
-        if forward.shared.take_late() {
+        if forward.handover.silence.take_too_long() {
             // Pingora takes it for the client's, whose session it came from
             error.as_up();
         }
@@ -156,7 +154,7 @@ impl ProxyHttp for Gateway {
         // a kept connection that the upstream closed just now, before it said a word: the request was not taken
         let closed = matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError);
         let again = (reused && closed && forward.attempts.replaces_stale())
-            || self.gives_up(ctx, Failure::of(&error));
+            || self.gives_up(ctx, UpstreamFailure::of(&error));
         error.set_retry(again);
         error
     }
@@ -180,13 +178,13 @@ impl ProxyHttp for Gateway {
     }
 }
 
-impl Gateway {
+impl QuotaProxy {
     /// Tells the client of a failure, if it can still be told. Returns the status.
     async fn tell_failure(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> u16 {
         if *error.esource() == ErrorSource::Downstream {
             return 0;
         }
-        if ctx.forward().is_some_and(|forward| forward.shared.is_draining()) {
+        if ctx.forward().is_some_and(|forward| forward.handover.draining.is_on()) {
             tracing::info!(%error, request_id = %ctx.request_id, "an answer without its client was not read to its end");
             return 0;
         }
@@ -222,7 +220,7 @@ impl Gateway {
         }
         // Pingora closes the connection after a failure: the client must hear it, or its next request is lost
         session.set_keepalive(None);
-        if respond::refuse(session, ctx, Refused::new(problem, counted)).await.is_err() {
+        if respond::refuse(session, ctx, Rejection::new(problem, counted)).await.is_err() {
             tracing::debug!("the client had gone before it could be told of a failure");
         }
         status
@@ -268,7 +266,7 @@ impl Gateway {
             Stage::Answered(None) | Stage::Arrived => return,
         };
         let (outcome, label) = match (&forward.answer, error.map(Error::esource)) {
-            _ if forward.shared.is_draining() => (Outcome::Cancelled, outcome::CANCELLED),
+            _ if forward.handover.draining.is_on() => (Outcome::Cancelled, outcome::CANCELLED),
             (Answer::None, Some(ErrorSource::Downstream)) => (Outcome::ClientGone, outcome::CANCELLED),
             (Answer::None | Answer::Error { .. }, _) => (Outcome::UpstreamError, outcome::UPSTREAM_ERROR),
             (Answer::Passing(_), Some(ErrorSource::Downstream)) => (Outcome::Cancelled, outcome::CANCELLED),
@@ -285,11 +283,8 @@ impl Gateway {
     }
 }
 
-/// Puts the client's own session back in place of the wrapper, which gives it back when it is dropped.
+/// Puts the client's own session back in place of the wrapper.
 fn put_back(session: &mut Session, ctx: &mut Context) {
     let Some(forward) = ctx.forward() else { return };
-    drop(mem::replace(&mut *session.downstream_session, placeholder()));
-    if let Some(original) = forward.shared.take_session() {
-        *session.downstream_session = original;
-    }
+    forward.handover.put_back(session);
 }

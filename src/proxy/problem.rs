@@ -11,14 +11,14 @@ use crate::telemetry::outcome;
 use crate::upstream::{Full, NoUpstream};
 
 /// A problem and the metric outcome it counts as.
-pub struct Refused {
+pub struct Rejection {
     /// What the caller is told.
     pub problem: Box<Problem>,
     /// The metric outcome.
     pub outcome: &'static str,
 }
 
-impl Refused {
+impl Rejection {
     /// A refusal with this problem, counted as this outcome.
     pub fn new(problem: Problem, outcome: &'static str) -> Self {
         Self { problem: Box::new(problem), outcome }
@@ -26,10 +26,12 @@ impl Refused {
 }
 
 /// A credential that is no good.
-pub fn of_auth(error: AuthError) -> Refused {
+pub fn of_auth(error: AuthError) -> Rejection {
     let sentence = sentence(&error.to_string());
     match error {
-        AuthError::KeysUnavailable => Refused::new(Problem::new(Kind::Overloaded, sentence), outcome::ERROR),
+        AuthError::KeysUnavailable => {
+            Rejection::new(Problem::new(Kind::Overloaded, sentence), outcome::ERROR)
+        }
         AuthError::Missing
         | AuthError::Conflict
         | AuthError::Scheme
@@ -39,29 +41,31 @@ pub fn of_auth(error: AuthError) -> Refused {
         | AuthError::NotYetValid
         | AuthError::NotAccepted
         | AuthError::Identity
-        | AuthError::Peer => Refused::new(Problem::new(Kind::InvalidApiKey, sentence), outcome::REFUSED_AUTH),
+        | AuthError::Peer => {
+            Rejection::new(Problem::new(Kind::InvalidApiKey, sentence), outcome::REFUSED_AUTH)
+        }
     }
 }
 
 /// A request that the gate does not admit.
-pub fn of_denied(denied: &Denied) -> Refused {
+pub fn of_denied(denied: &Denied) -> Rejection {
     match denied {
         Denied::Unauthenticated => of_auth(AuthError::Missing),
-        Denied::UnknownPlan(_) => Refused::new(
+        Denied::UnknownPlan(_) => Rejection::new(
             Problem::new(Kind::ModelNotAllowed, sentence(&denied.to_string())),
             outcome::REFUSED_MODEL,
         ),
         Denied::ModelNotAllowed(text) => {
-            Refused::new(Problem::new(Kind::ModelNotAllowed, text.clone()), outcome::REFUSED_MODEL)
+            Rejection::new(Problem::new(Kind::ModelNotAllowed, text.clone()), outcome::REFUSED_MODEL)
         }
         Denied::Refused(refusal) => of_refusal(refusal),
         Denied::Unavailable(text) => {
-            Refused::new(Problem::new(Kind::Overloaded, text.clone()), outcome::ERROR)
+            Rejection::new(Problem::new(Kind::Overloaded, text.clone()), outcome::ERROR)
         }
     }
 }
 
-fn of_refusal(refusal: &Refusal) -> Refused {
+fn of_refusal(refusal: &Refusal) -> Rejection {
     let wait_s = refusal.retry_after_ms.map(|ms| ms.div_ceil(1000));
     let (kind, retry, outcome) = if refusal.is_long() {
         (Kind::QuotaSpent, Retry::Never { after_s: wait_s }, outcome::REFUSED_QUOTA)
@@ -72,7 +76,7 @@ fn of_refusal(refusal: &Refusal) -> Refused {
     let problem = Problem::new(kind, refusal.message.clone()).with_retry(retry);
     // a member does not learn the team's figures
     if refusal.scope == Scope::Team {
-        return Refused::new(problem, outcome);
+        return Rejection::new(problem, outcome);
     }
     let facts = LimitFacts {
         limit: refusal.limit.to_string(),
@@ -81,30 +85,30 @@ fn of_refusal(refusal: &Refusal) -> Refused {
         held: refusal.is_held().then_some(refusal.standing.held),
         resets_at: refusal.resets_at.map(Timestamp::to_seconds),
     };
-    Refused::new(problem.with_limit(facts), outcome)
+    Rejection::new(problem.with_limit(facts), outcome)
 }
 
 /// A model that nobody serves.
-pub fn of_no_upstream(error: &NoUpstream) -> Refused {
-    Refused::new(Problem::new(Kind::ModelNotFound, sentence(&error.to_string())), outcome::REFUSED_MODEL)
+pub fn of_no_upstream(error: &NoUpstream) -> Rejection {
+    Rejection::new(Problem::new(Kind::ModelNotFound, sentence(&error.to_string())), outcome::REFUSED_MODEL)
 }
 
 /// Upstreams that can take no more requests at once.
-pub fn of_full(full: Full) -> Refused {
+pub fn of_full(full: Full) -> Rejection {
     let text = format!("{} Try again shortly.", sentence(&full.to_string()));
-    Refused::new(Problem::new(Kind::Overloaded, text), outcome::ERROR)
+    Rejection::new(Problem::new(Kind::Overloaded, text), outcome::ERROR)
 }
 
 /// A body that was not read; `None` if nobody is there to be told.
-pub fn of_body(error: &BodyError, max_bytes: u64) -> Option<Refused> {
+pub fn of_body(error: &BodyError, max_bytes: u64) -> Option<Rejection> {
     match error {
         BodyError::TooLarge => {
             let text = format!("The request body is over the limit of {max_bytes} bytes.");
-            Some(Refused::new(Problem::new(Kind::TooLarge, text), outcome::BAD_REQUEST))
+            Some(Rejection::new(Problem::new(Kind::TooLarge, text), outcome::BAD_REQUEST))
         }
         BodyError::TooSlow => {
             let text = "The request body did not arrive in time.";
-            Some(Refused::new(Problem::new(Kind::InvalidRequest, text), outcome::BAD_REQUEST))
+            Some(Rejection::new(Problem::new(Kind::InvalidRequest, text), outcome::BAD_REQUEST))
         }
         BodyError::Broken => None,
     }

@@ -7,7 +7,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::{Context, Stage};
-use super::problem::Refused;
+use super::problem::Rejection;
 use super::{body, cors};
 use crate::dialect::{REQUEST_ID, Rendered, render};
 
@@ -15,8 +15,8 @@ use crate::dialect::{REQUEST_ID, Rendered, render};
 ///
 /// # Errors
 /// The connection's: the client has gone.
-pub async fn refuse(session: &mut Session, ctx: &mut Context, refused: Refused) -> Result<()> {
-    let Refused { problem, outcome } = refused;
+pub async fn refuse(session: &mut Session, ctx: &mut Context, rejection: Rejection) -> Result<()> {
+    let Rejection { problem, outcome } = rejection;
     let Rendered { status, headers, body } = render(ctx.dialect, &problem, &ctx.request_id);
     ctx.stage = Stage::Answered(Some(outcome));
     body::discard_small(session).await;

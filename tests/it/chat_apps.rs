@@ -14,7 +14,7 @@ use sha2::Sha256;
 use tollgate::clock::Clock;
 
 use super::apps::{BACKGROUND, MODEL, used, with_apps};
-use super::harness::{Answer, Rig, Served, Setup, Tape, Upstream, json_reply};
+use super::harness::{Answer, Rig, Served, Setup, Tape, Upstream, eventually, json_reply, signal};
 
 const FORWARD_SECRET: &str = "a secret of Open WebUI, of at least 32 bytes";
 /// The key of Open WebUI's connection, and LibreChat's `apiKey`: they say nothing of the user.
@@ -324,6 +324,26 @@ async fn librechat_lists_the_models_of_the_token_and_an_empty_one_is_nobody() {
         assert_eq!(refused.json()["error"]["type"], "authentication_error", "{why}");
     }
     assert!(rig.finish().await.rows.is_empty());
+}
+
+#[tokio::test]
+async fn a_reload_while_the_identity_provider_is_away_locks_nobody_out() {
+    let provider = Provider::start().await;
+    let rig = Rig::with(librechat(&provider)).await;
+    let ask = async |user: &str| {
+        let bearer = provider.token(user, &json!({}));
+        sent(from_librechat(post(&rig), &bearer, "m1").json(&librechat_turn())).await
+    };
+    assert_eq!(ask("ann").await.status, StatusCode::OK);
+    provider.keys.stop();
+    signal(rig.gateway().pid(), "HUP");
+    let reloads = async || rig.gateway().metric_where("tollgate_config_reloads_total", "ok").await;
+    eventually("the configuration is not taken over", async || (reloads().await == 1).then_some(())).await;
+    for user in ["ann", "bob"] {
+        let answer = ask(user).await;
+        assert_eq!(answer.status, StatusCode::OK, "{user}: {}", answer.text());
+    }
+    rig.finish().await;
 }
 
 #[tokio::test]

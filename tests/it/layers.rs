@@ -26,8 +26,24 @@ const ROOMS: &[(&str, &[&str])] = &[
     // settings structs only
     ("config", &["quota", "auth", "upstream", "notify"]),
     ("gate", &["clock", "quota", "auth", "store"]),
-    ("api", &["clock", "quota", "auth", "store", "gate", "notify", "telemetry"]),
-    ("proxy", &["clock", "failpoint", "quota", "dialect", "upstream", "auth", "store", "gate", "telemetry"]),
+    // the configuration in force, for whoever serves requests
+    ("snapshot", &["clock", "quota", "auth", "upstream", "config", "gate"]),
+    ("api", &["clock", "quota", "auth", "store", "gate", "snapshot", "notify", "telemetry"]),
+    (
+        "proxy",
+        &[
+            "clock",
+            "failpoint",
+            "quota",
+            "dialect",
+            "upstream",
+            "auth",
+            "store",
+            "gate",
+            "snapshot",
+            "telemetry",
+        ],
+    ),
     (
         "app",
         &[
@@ -40,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
             "config",
             "gate",
+            "snapshot",
             "notify",
             "api",
             "proxy",
@@ -57,6 +74,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
             "config",
             "gate",
+            "snapshot",
             "notify",
             "api",
             "proxy",
@@ -76,7 +94,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("refinery", &["store/sqlite/", "store/postgres/"]),
     ("jsonwebtoken", &["auth/"]),
     // the router is called in-process by `proxy`, and served to operators by `app`
-    ("axum", &["api/", "cli/stub/", "cli/stub.rs", "proxy/local.rs", "proxy/mod.rs", "app/doors.rs"]),
+    ("axum", &["api/", "cli/stub/", "cli/stub.rs", "proxy/local.rs", "proxy/mod.rs", "app/mod.rs"]),
     ("prometheus", &["telemetry/"]),
     ("clap", &["cli/"]),
     ("toml_edit", &["config/"]),

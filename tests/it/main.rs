@@ -36,6 +36,7 @@ mod mixed;
 mod quota;
 mod race;
 mod refusals;
+mod reload;
 mod routing;
 mod services;
 mod start;

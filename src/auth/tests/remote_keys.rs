@@ -114,13 +114,17 @@ fn second_token(user: &str) -> String {
     signed_by_key(Algorithm::Rs256, "rsa2048_other", Some("second"), &changes)
 }
 
-/// An authenticator with one issuer behind the server's URL.
+/// An issuer behind the server's URL.
+fn issuer(server: &Server) -> IssuerSettings {
+    let algorithms = vec![Algorithm::Rs256, Algorithm::Es256];
+    IssuerSettings::new("idp", algorithms, KeySource::JwksUrl(JwksUrl::new(&server.url)))
+}
+
+/// An authenticator with that issuer alone.
 fn behind(server: &Server) -> (Arc<Authenticator>, Clock) {
     rustls_provider();
-    let algorithms = vec![Algorithm::Rs256, Algorithm::Es256];
-    let issuer = IssuerSettings::new("idp", algorithms, KeySource::JwksUrl(JwksUrl::new(&server.url)));
     let clock = clock();
-    (Arc::new(authenticator_at(vec![issuer], clock.clone())), clock)
+    (Arc::new(authenticator_at(vec![issuer(server)], clock.clone())), clock)
 }
 
 #[tokio::test]
@@ -279,6 +283,41 @@ async fn bad_answers_keep_the_last_good_keys_until_the_stale_limit() {
     assert_eq!(authenticator.cached(&credential), None);
     assert_eq!(verdict(&authenticator, &first_token("a")).await, Err(AuthError::KeysUnavailable));
     assert_eq!(authenticator.without_keys(), ["idp"]);
+}
+
+#[tokio::test]
+async fn a_reload_goes_on_with_the_last_good_keys_of_a_server_that_is_away() {
+    let server = Server::start(ok(set(&[first_key()]))).await;
+    let (before, clock) = behind(&server);
+    before.refresh_due().await;
+    server.set(Answer::Close);
+    let more_algorithms = IssuerSettings {
+        algorithms: vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
+        ..issuer(&server)
+    };
+    for issuer in [issuer(&server), more_algorithms] {
+        server.set(Answer::Close);
+        let after = authenticator_at(vec![issuer], clock.clone());
+        after.take_over_keys(&before);
+        let hits = server.hits();
+        after.refresh_due().await;
+        assert!(server.hits() > hits, "a reload asks for new keys at once");
+        assert!(verdict(&after, &first_token("a")).await.is_ok());
+        // what is there by now is taken, though its text may be the same
+        server.set(ok(set(&[first_key(), second_key()])));
+        clock.advance(Duration::from_secs(601));
+        after.refresh_due().await;
+        assert!(verdict(&after, &second_token("a")).await.is_ok());
+    }
+    server.set(Answer::Close);
+    let late = authenticator_at(vec![issuer(&server)], clock.clone());
+    clock.advance(Duration::from_hours(24));
+    late.take_over_keys(&before);
+    assert_eq!(
+        verdict(&late, &first_token("a")).await,
+        Err(AuthError::KeysUnavailable),
+        "keys grow old all the same"
+    );
 }
 
 #[tokio::test]

@@ -39,6 +39,11 @@ impl Tape {
         Self { address, requests, serving }
     }
 
+    /// From now on nobody answers there.
+    pub fn stop(&self) {
+        self.serving.abort();
+    }
+
     /// The requests so far, each as text: head and body.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
@@ -47,7 +52,7 @@ impl Tape {
 
 impl Drop for Tape {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.stop();
     }
 }
 
