@@ -30,10 +30,10 @@ use crate::telemetry::Metrics;
 use notify::{Notify, Receivers};
 use reload::Reload;
 use running::Running;
-pub use stop::Stop;
+pub use stop::on_signals;
 
 /// How long streams may go on after a stop was asked for.
-pub const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// How long the journal may take to reach the ledger at start, before the gateway serves with what it has.
 const CATCH_UP: Duration = Duration::from_secs(10);
@@ -55,7 +55,6 @@ pub struct App {
     journal: Arc<Journal>,
     leftovers: crate::store::journal::Recovery,
     clock: Clock,
-    grace: Duration,
     reload_from: Option<PathBuf>,
 }
 
@@ -71,16 +70,7 @@ impl App {
         make_data_dir(data_dir)?;
         let options = JournalOptions::default();
         let (journal, leftovers) = Journal::open(&data_dir.join("journal"), options, clock.clone())?;
-        Ok(Self {
-            settings,
-            clients,
-            admin,
-            journal: Arc::new(journal),
-            leftovers,
-            clock,
-            grace: GRACE,
-            reload_from: None,
-        })
+        Ok(Self { settings, clients, admin, journal: Arc::new(journal), leftovers, clock, reload_from: None })
     }
 
     /// The bound addresses: clients, admin.
@@ -91,24 +81,18 @@ impl App {
         Ok((self.clients.local_addr()?, self.admin.local_addr()?))
     }
 
-    /// How long streams may go on after a stop was asked for.
-    #[must_use]
-    pub fn with_grace(self, grace: Duration) -> Self {
-        Self { grace, ..self }
-    }
-
     /// Takes changes of this file over while running.
     #[must_use]
     pub fn with_reload(self, path: PathBuf) -> Self {
         Self { reload_from: Some(path), ..self }
     }
 
-    /// Serves until `stop` is asked for, then stops in order: no new connection, streams to their end (at most the
+    /// Serves until `stopping` is true, then stops in order: no new connection, streams to their end (at most the
     /// grace time), settles, journal to ledger.
     ///
     /// # Errors
     /// What makes serving impossible: a ledger that cannot be opened, keys that cannot be read.
-    pub async fn run(mut self, stop: Stop) -> Result<()> {
+    pub async fn run(mut self, stopping: watch::Receiver<bool>) -> Result<()> {
         let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
         let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
         let stores = stores::open(&self.settings.storage, &self.clock, &metrics).await?;
@@ -128,7 +112,6 @@ impl App {
         let mut tasks = Tasks::default();
         tasks.spawn(Arc::clone(&gate).run());
         tasks.spawn(config.auth.keep_fresh());
-        let stopping = stop.watch();
         let state = ApiState {
             gate: Arc::clone(&gate),
             reads: stores.reads,
@@ -140,10 +123,9 @@ impl App {
             stopping: stopping.clone(),
             streams: OpenStreams::default(),
         };
-        let grace = self.grace;
         let (clients, proxy) = self.start_serving(state, notify.webhooks(), &mut tasks);
         tracing::info!(address = %clients.local_addr()?, "serving");
-        let left = proxy::serve(clients, proxy, stopping, grace).await?;
+        let left = proxy::serve(clients, proxy, stopping, GRACE).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
         if gate.settled(FLUSH).await && gate.is_mended() {
             running.clear();

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::stub::{self, StubSettings};
 use super::{print, token};
-use crate::app::{self, App, Stop};
+use crate::app::{self, App};
 use crate::auth::TokenRequest;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
@@ -51,7 +51,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         let app = App::new(settings, clock.clone())?;
         let (clients, admin) = app.addresses()?;
         print::line(welcome(clients, admin, &tokens));
-        app.run(Stop::on_signals()?).await
+        app.run(app::on_signals()?).await
     })
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::ConfigArg;
-use crate::app::{self, App, Stop};
+use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::telemetry;
 
@@ -27,5 +27,5 @@ pub fn run(args: &RunArgs) -> Result<()> {
     telemetry::init_log();
     let clock = args.clock_shift.map_or_else(Clock::system, Clock::shifted);
     let app = App::new(settings, clock)?.with_reload(args.config.file.clone());
-    app::runtime()?.block_on(async { app.run(Stop::on_signals()?).await })
+    app::runtime()?.block_on(async { app.run(app::on_signals()?).await })
 }

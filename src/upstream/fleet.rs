@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::health::{Health, Leave};
+use super::health::{Leave, UpstreamHealth};
 use super::{Chosen, UpstreamSettings};
 
 /// The state of all upstreams.
@@ -16,7 +16,7 @@ pub struct Fleet(Mutex<HashMap<String, State>>);
 #[derive(Debug, Default)]
 struct State {
     open: u32,
-    health: Health,
+    health: UpstreamHealth,
     /// The active check says that it is down.
     checked_down: bool,
 }

@@ -14,7 +14,7 @@ const BACKOFF_MAX_MS: u64 = 60_000;
 
 /// The health of one upstream. Times are milliseconds on any one clock that does not go back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct UpstreamHealth {
     failures: u32,
     /// Ejections in a row; 0: in service.
     ejections: u32,
@@ -36,7 +36,7 @@ pub enum Leave {
     Stay,
 }
 
-impl Health {
+impl UpstreamHealth {
     /// Asks for one request.
     pub fn ask(&mut self, now_ms: u64) -> Leave {
         if self.ejections == 0 {

@@ -6,6 +6,6 @@ mod settings;
 mod table;
 
 pub use fleet::{Fleet, Full, Slot};
-pub use health::{Health, Leave};
+pub use health::{Leave, UpstreamHealth};
 pub use settings::{BaseUrl, Check, Drain, OnDisconnect, UpstreamSettings};
 pub use table::{Chosen, NoUpstream, UpstreamTable};

@@ -4,15 +4,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn ejected(now_ms: u64) -> Health {
-    let mut health = Health::default();
+fn ejected(now_ms: u64) -> UpstreamHealth {
+    let mut health = UpstreamHealth::default();
     assert_eq!([(); 3].map(|()| health.failed(now_ms)), [false, false, true]);
     health
 }
 
 #[test]
 fn three_failures_in_a_row_eject_and_a_success_between_them_counts() {
-    let mut health = Health::default();
+    let mut health = UpstreamHealth::default();
     for _ in 0..10 {
         assert!(!health.failed(0) && !health.failed(0));
         health.succeeded();
@@ -62,7 +62,7 @@ proptest! {
     /// Whatever happens, nobody is ejected for longer than a minute after the last event, and a success always ends it.
     #[test]
     fn an_ejection_always_ends(events in prop::collection::vec((0..4u8, 0..100_000u64), 0..200)) {
-        let (mut health, mut now_ms) = (Health::default(), 0);
+        let (mut health, mut now_ms) = (UpstreamHealth::default(), 0);
         for (event, later_ms) in events {
             now_ms += later_ms;
             match event {

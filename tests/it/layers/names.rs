@@ -9,19 +9,8 @@ use super::scan::Scan;
 use super::{File, file, is_test, read_tree};
 
 /// Names that still stand twice. What stands here and is there only once must go.
-const TWICE: &[&str] = &[
-    "Entry",
-    "Found",
-    "Health",
-    "Kind",
-    "Limit",
-    "OnOutage",
-    "OpenRequest",
-    "Problem",
-    "Refusal",
-    "Stores",
-    "Sums",
-];
+const TWICE: &[&str] =
+    &["Entry", "Found", "Kind", "Limit", "OnOutage", "OpenRequest", "Problem", "Refusal", "Stores", "Sums"];
 
 /// Files that still rename a type of ours. What stands here and renames none must go.
 const RENAMING: &[&str] = &["gate/live.rs"];
