@@ -162,8 +162,12 @@ pub fn usage_json(state: &ApiState, user_id: String, who: &Who, view: &UsageView
 
 fn body(state: &ApiState, user_id: String, who: &Who, view: &UsageView) -> UsageBody {
     let rules = state.gate.rules();
-    let premium =
-        rules.policy.groups.get("premium").map(|group| group.patterns.as_slice()).unwrap_or_default();
+    let premium = rules
+        .policy
+        .groups
+        .get(&*rules.policy.premium_group)
+        .map(|group| group.patterns.as_slice())
+        .unwrap_or_default();
     UsageBody {
         user_id,
         total_messages: view.total_messages,

@@ -55,7 +55,8 @@ pub(super) fn entry(
     (rid, now): (Uuid, Timestamp),
     holds: &[LimitHold],
 ) -> Entry {
-    let groups = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
+    let groups: Vec<String> = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
+    let premium = groups.contains(&rules.policy.premium_group);
     let admitted_at_ms = now.as_millisecond();
     let (month, day) = month_and_day(now, rules.policy.zone);
     Entry {
@@ -75,6 +76,7 @@ pub(super) fn entry(
         model_requested: asked.model_requested,
         model_dispatched: asked.model,
         groups,
+        premium,
         stream: asked.stream,
         outcome: Outcome::Crashed,
         status: 0,

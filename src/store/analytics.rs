@@ -11,7 +11,7 @@ use super::day::Day;
 pub struct UsageSums {
     /// Charged messages.
     pub messages: u64,
-    /// Of these, on models of the group `premium`.
+    /// Of these, on premium models.
     pub premium_messages: u64,
     /// Tokens in.
     pub input_tokens: u64,

@@ -1,6 +1,7 @@
 //! A day of the calendar as the ledger writes it, with the week and the month that it lies in. It must not know what is
 //! counted by day.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -91,4 +92,15 @@ pub(super) fn is_day(text: &str) -> bool {
 /// The Monday of the week of a row's day; a day of the year 0 stands for itself, because PostgreSQL has no such year.
 pub(super) fn week_of(day: &str) -> String {
     Day::parse(day).filter(|_| day >= "0001").map_or_else(|| day.to_owned(), |day| day.week_start().0)
+}
+
+/// The month of a row's day.
+pub(super) fn month_of(day: Cow<'_, str>) -> Cow<'_, str> {
+    match day {
+        Cow::Borrowed(day) => Cow::Borrowed(&day[..MONTH_BYTES]),
+        Cow::Owned(mut day) => {
+            day.truncate(MONTH_BYTES);
+            Cow::Owned(day)
+        }
+    }
 }

@@ -74,6 +74,9 @@ pub struct Entry {
     pub model_dispatched: String,
     /// Groups of the dispatched model.
     pub groups: Vec<String>,
+    /// Does the dispatched model belong to the configured premium group? Fixed at admission.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub premium: bool,
     /// Was the answer asked for as a stream?
     pub stream: bool,
     /// How it ended.
@@ -192,6 +195,12 @@ pub mod charges {
     /// Charges as JSON text, for a column of the ledger.
     pub fn to_json(charges: &[Charge]) -> String {
         serde_json::to_string(&charges.iter().map(wire).collect::<Vec<_>>()).unwrap_or_default()
+    }
+
+    /// Charges from a column of the ledger.
+    pub fn from_json(text: &str) -> Result<Vec<Charge>, String> {
+        deserialize(&mut serde_json::Deserializer::from_str(text))
+            .map_err(|error| format!("the charges of a row cannot be read: {error}"))
     }
 
     fn wire(charge: &Charge) -> Wire {

@@ -2,6 +2,7 @@
 //! totals, which always equal the fold of the rows.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::StoreError;
 use super::analytics::{Analytics, KnownUser, RefusalTotal};
@@ -35,6 +36,10 @@ pub trait Ledger: Send + Sync {
 
     /// One row a month, newest first, for one user.
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError>;
+
+    /// Charged messages of a user that were admitted at this time or later, milliseconds since 1970. The requests `but` are
+    /// left out, whether they stand or not.
+    async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError>;
 
     /// Domains with usage in a period that has not ended: for `verify`. Pages by name, after `after`.
     async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError>;
@@ -97,6 +102,15 @@ pub struct ResetRequest<'a> {
     pub audit: Audit<'a>,
 }
 
+/// Charged messages of one user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// All.
+    pub total: u64,
+    /// Of these, on premium models.
+    pub premium: u64,
+}
+
 /// One month of one user, over all domains and epochs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MonthUsage {
@@ -104,7 +118,7 @@ pub struct MonthUsage {
     pub month: String,
     /// Charged messages.
     pub messages: u64,
-    /// Of these, on models of the group `premium`.
+    /// Of these, on premium models.
     pub premium_messages: u64,
     /// Tokens in.
     pub input_tokens: u64,

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::audit::AuditRecord;
 use super::{
     Analytics, Announcement, AuditFilter, BucketTotal, Counters, CountersEvent, Day, DomainDump,
-    DomainTotals, Entry, Ingested, KnownUser, Ledger, LedgerTotals, MonthUsage, OwnerEpoch, RefusalTotal,
-    Reserve, Reserved, ResetRequest, Seen, Settled, StoreError,
+    DomainTotals, Entry, Ingested, KnownUser, Ledger, LedgerTotals, Messages, MonthUsage, OwnerEpoch,
+    RefusalTotal, Reserve, Reserved, ResetRequest, Seen, Settled, StoreError,
 };
 use crate::clock::Stopwatch;
 use crate::quota::{Charge, Domain, LimitHold};
@@ -130,6 +130,10 @@ impl Ledger for Measured<dyn Ledger> {
 
     async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError> {
         self.timed("domains_of", self.inner.domains_of(user, max)).await
+    }
+
+    async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError> {
+        self.timed("messages_since", self.inner.messages_since(user, since_ms, but)).await
     }
 
     async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {

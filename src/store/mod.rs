@@ -13,6 +13,7 @@ pub mod counters;
 mod day;
 mod digest;
 pub mod entry;
+mod fold;
 pub mod journal;
 pub mod late;
 pub mod ledger;
@@ -39,7 +40,7 @@ pub use counters::{
 };
 pub use day::Day;
 pub use entry::{Alerts, Entry, LimitAlert, Outcome};
-pub use ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen};
+pub use ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
 pub use outbox::Outbox;
 pub use totals::{BucketTotal, DomainTotals, OwnerEpoch};
 

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::Serialize;
 use serde_json::json;
 
 use super::StoreError;
 use super::audit::Audit;
 use super::digest::key_of;
 use super::entry::{Entry, LimitAlert};
-use super::row::{Row, number};
+use super::rollup::Written;
+use super::row::{self, Value, key, total_key};
 use crate::clock::Timestamp;
 use crate::quota::{Charge, Domain, Scope};
 
@@ -21,79 +21,64 @@ pub const THRESHOLD_REACHED: &str = "limit.threshold_reached";
 /// How long a message is kept after its period: it is what makes "once per period" hold, and operators look at dead ones.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
-/// A message that is noted if the total of its bucket is at or above `reached_at`, and it is not noted already.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Candidate {
-    pub id: String,
-    pub webhook: String,
-    pub event: &'static str,
-    pub domain: String,
-    pub scope: &'static str,
-    pub owner: String,
-    pub limit_name: String,
-    pub period: String,
-    pub epoch: u32,
-    pub reached_at: i64,
-    pub at_ms: i64,
-    pub expires_at_ms: i64,
-    pub data: String,
+/// Where totals stop.
+const TOTAL_MAX: u128 = i64::MAX.unsigned_abs() as u128;
+
+/// What a batch may have to tell, by the key of the total that has to reach it: each by its newest request.
+pub(super) struct Watched<'a>(BTreeMap<Vec<Value<'a>>, (&'a Entry, &'a Charge, &'a LimitAlert)>);
+
+impl<'a> Watched<'a> {
+    /// The totals of these rows that have thresholds.
+    pub fn of(rows: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut newest = BTreeMap::new();
+        for entry in rows {
+            let limits = entry.alerts.iter().flat_map(|alerts| &alerts.limits);
+            for alert in limits {
+                let of_limit = |charge: &&Charge| charge.amount > 0 && *charge.bucket.limit == *alert.limit;
+                for charge in entry.charges.iter().filter(of_limit) {
+                    newest.insert(total_key(key(&entry.domain), charge), (entry, charge, alert));
+                }
+            }
+        }
+        Self(newest)
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The messages that a total has reached, as rows of the outbox. One that is noted already stays as it is.
+    pub fn reached_by(&self, total: &Written) -> Vec<(Vec<Value<'a>>, Vec<Value<'a>>)> {
+        let Some(&(entry, charge, alert)) = self.0.get(&total.key) else { return Vec::new() };
+        let charge = row::charge(charge);
+        let mut messages = Vec::new();
+        for webhook in entry.alerts.iter().flat_map(|alerts| &alerts.webhooks) {
+            for &permille in &alert.permille {
+                let reached_at = (u128::from(alert.max) * u128::from(permille)).div_ceil(1_000);
+                if u128::from(total.sum.unsigned_abs()) < reached_at.min(TOTAL_MAX) {
+                    continue;
+                }
+                let values = vec![
+                    webhook.as_str().into(),
+                    THRESHOLD_REACHED.into(),
+                    data(entry, &charge, alert, permille).into(),
+                    total.sum.into(),
+                    entry.ended_at_ms.into(),
+                    charge.period_end_ms.saturating_add(KEPT_MS).into(),
+                ];
+                messages.push((vec![id(entry, &charge, webhook, permille).into()], values));
+            }
+        }
+        messages
+    }
 }
 
-/// What a batch may have to tell: each bucket by its newest request. Empty when no limit has thresholds.
-pub(super) fn candidates(batch: &[Entry]) -> Vec<Candidate> {
-    let mut newest = BTreeMap::new();
-    for entry in batch {
-        let Some(alerts) = &entry.alerts else { continue };
-        let row = Row::from(entry);
-        for (raw, charge) in entry.charges.iter().zip(&row.charges).filter(|(_, charge)| charge.amount > 0) {
-            let Some(alert) = alerts.limits.iter().find(|alert| *alert.limit == *raw.bucket.limit) else {
-                continue;
-            };
-            let key = (row.domain.clone().into_owned(), charge.bucket.clone(), charge.epoch);
-            newest.insert(key, (entry, charge.clone(), alert, &alerts.webhooks));
-        }
-    }
-    let mut all = Vec::new();
-    for ((domain, ..), (entry, charge, alert, webhooks)) in newest {
-        for webhook in webhooks {
-            all.extend(
-                alert
-                    .permille
-                    .iter()
-                    .map(|&permille| candidate(&domain, entry, &charge, alert, webhook, permille)),
-            );
-        }
-    }
-    all
-}
-
-fn candidate(
-    domain: &str,
-    entry: &Entry,
-    charge: &Charge,
-    alert: &LimitAlert,
-    webhook: &str,
-    permille: u16,
-) -> Candidate {
-    let bucket = &charge.bucket;
-    let reached_at = (u128::from(alert.max) * u128::from(permille)).div_ceil(1_000);
-    let parts =
-        [webhook, THRESHOLD_REACHED, domain, &bucket.key(), &charge.epoch.to_string(), &permille.to_string()];
-    Candidate {
-        id: format!("msg_{}", key_of(&parts)),
-        webhook: webhook.to_owned(),
-        event: THRESHOLD_REACHED,
-        domain: domain.to_owned(),
-        scope: bucket.scope.as_str(),
-        owner: bucket.owner.to_string(),
-        limit_name: bucket.limit.to_string(),
-        period: bucket.period.to_string(),
-        epoch: charge.epoch,
-        reached_at: number(u64::try_from(reached_at).unwrap_or(u64::MAX)),
-        at_ms: entry.ended_at_ms,
-        expires_at_ms: charge.period_end_ms.saturating_add(KEPT_MS),
-        data: data(entry, charge, alert, permille),
-    }
+/// The same for the same webhook, total and threshold, whatever is replayed.
+fn id(entry: &Entry, charge: &Charge, webhook: &str, permille: u16) -> String {
+    let (domain, bucket) = (key(&entry.domain), charge.bucket.key());
+    let (epoch, permille) = (charge.epoch.to_string(), permille.to_string());
+    format!("msg_{}", key_of(&[webhook, THRESHOLD_REACHED, &domain, &bucket, &epoch, &permille]))
 }
 
 /// The message's data, but for `used`, which the ledger's total gives.

@@ -24,99 +24,161 @@ const NAME_BYTES_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 1024;
 /// The month of a row whose month is none; it has its own partition.
 const UNKNOWN_MONTH: &str = "unknown";
-/// The group whose messages history and analytics count apart.
-const PREMIUM: &str = "premium";
-
-/// One row of `message_logs`, without the time of its ingestion, which is the store's.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "it mirrors a table")]
-pub(super) struct Row<'a> {
-    pub month: Cow<'a, str>,
-    pub day: Cow<'a, str>,
-    pub id: Uuid,
-    pub request_id: Cow<'a, str>,
-    pub admitted_at_ms: i64,
-    pub ended_at_ms: i64,
-    pub domain: Cow<'a, str>,
-    pub user: Option<Cow<'a, str>>,
-    pub team: Option<Cow<'a, str>>,
-    pub plan: Cow<'a, str>,
-    pub dialect: Cow<'a, str>,
-    pub endpoint: Cow<'a, str>,
-    pub upstream: Cow<'a, str>,
-    pub model_requested: Cow<'a, str>,
-    pub model_dispatched: Cow<'a, str>,
-    /// JSON array of names.
-    pub groups: String,
-    pub stream: bool,
-    pub outcome: &'static str,
-    pub status: i32,
-    pub messages: i64,
-    pub premium: bool,
-    pub input_tokens: i64,
-    pub output_tokens: i64,
-    pub cached_tokens: i64,
-    pub reasoning_tokens: i64,
-    pub estimated: bool,
-    pub charges: Vec<Charge>,
-    pub cost_micro_usd: i64,
-    pub price: Cow<'a, str>,
-    pub task: Cow<'a, str>,
-    pub attempt: i32,
-    pub message_hash: Cow<'a, str>,
-    pub first_byte_ms: Option<i64>,
-    pub duration_ms: i64,
-    pub degraded: bool,
+/// A value of a column, in the form that both databases take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Number(i64),
+    Text(Cow<'a, str>),
+    Id(Uuid),
 }
 
-impl<'a> From<&'a Entry> for Row<'a> {
-    fn from(entry: &'a Entry) -> Self {
-        let groups: Vec<_> = entry.groups.iter().map(|group| safe(group, NAME_BYTES_MAX)).collect();
-        Self {
-            month: month(&entry.month),
-            day: day(entry),
-            id: entry.id,
-            request_id: safe(&entry.request_id, NAME_BYTES_MAX),
-            admitted_at_ms: entry.admitted_at_ms,
-            ended_at_ms: entry.ended_at_ms,
-            domain: key(&entry.domain),
-            user: entry.user.as_deref().map(key),
-            team: entry.team.as_deref().map(key),
-            plan: safe(&entry.plan, TEXT_BYTES_MAX),
-            dialect: safe(&entry.dialect, TEXT_BYTES_MAX),
-            endpoint: safe(&entry.endpoint, TEXT_BYTES_MAX),
-            upstream: safe(&entry.upstream, TEXT_BYTES_MAX),
-            model_requested: safe(&entry.model_requested, TEXT_BYTES_MAX),
-            model_dispatched: safe(&entry.model_dispatched, TEXT_BYTES_MAX),
-            groups: serde_json::Value::from_iter(groups).to_string(),
-            stream: entry.stream,
-            outcome: entry.outcome.as_str(),
-            status: i32::from(entry.status),
-            messages: number(entry.messages()),
-            premium: entry.groups.iter().any(|group| group == PREMIUM),
-            input_tokens: number(entry.tokens.input),
-            output_tokens: number(entry.tokens.output),
-            cached_tokens: number(entry.tokens.cached),
-            reasoning_tokens: number(entry.tokens.reasoning),
-            estimated: entry.tokens.estimated,
-            charges: entry.charges.iter().map(charge).collect(),
-            cost_micro_usd: number(entry.cost_micro_usd),
-            price: safe(&entry.price, TEXT_BYTES_MAX),
-            task: safe(&entry.task, TEXT_BYTES_MAX),
-            attempt: i32::try_from(entry.attempt).unwrap_or(i32::MAX),
-            message_hash: safe(&entry.message_hash, NAME_BYTES_MAX),
-            first_byte_ms: entry.first_byte_ms.map(number),
-            duration_ms: number(entry.duration_ms),
-            degraded: entry.degraded,
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bool,
+    Number,
+    Text,
+    /// Sixteen bytes.
+    Id,
+    /// A text that PostgreSQL keeps as `jsonb`.
+    Json,
+}
+
+/// A column of `message_logs`.
+pub(super) struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// How it is read from the entry.
+    pub of: for<'a> fn(&'a Entry) -> Value<'a>,
+}
+
+const fn column(name: &'static str, kind: Kind, of: for<'a> fn(&'a Entry) -> Value<'a>) -> Column {
+    Column { name, kind, of }
+}
+
+/// The columns of `message_logs`, but for the time of ingestion, which is the store's own. The first two are the key.
+pub(super) const COLUMNS: [Column; 35] = [
+    column("month", Kind::Text, |entry| month(&entry.month).into()),
+    column("id", Kind::Id, |entry| Value::Id(entry.id)),
+    column("day", Kind::Text, |entry| day(entry).into()),
+    column("request_id", Kind::Text, |entry| safe(&entry.request_id, NAME_BYTES_MAX).into()),
+    column("admitted_at_ms", Kind::Number, |entry| entry.admitted_at_ms.into()),
+    column("ended_at_ms", Kind::Number, |entry| entry.ended_at_ms.into()),
+    column("domain", Kind::Text, |entry| key(&entry.domain).into()),
+    column("user_id", Kind::Text, |entry| entry.user.as_deref().map(key).into()),
+    column("team_id", Kind::Text, |entry| entry.team.as_deref().map(key).into()),
+    column("plan", Kind::Text, |entry| text(&entry.plan).into()),
+    column("dialect", Kind::Text, |entry| text(&entry.dialect).into()),
+    column("endpoint", Kind::Text, |entry| text(&entry.endpoint).into()),
+    column("upstream", Kind::Text, |entry| text(&entry.upstream).into()),
+    column("model_requested", Kind::Text, |entry| text(&entry.model_requested).into()),
+    column("model_dispatched", Kind::Text, |entry| text(&entry.model_dispatched).into()),
+    column("model_groups", Kind::Json, groups),
+    column("stream", Kind::Bool, |entry| Value::Bool(entry.stream)),
+    column("outcome", Kind::Text, |entry| entry.outcome.as_str().into()),
+    column("status", Kind::Number, |entry| i64::from(entry.status).into()),
+    column("messages", Kind::Number, |entry| number(entry.messages()).into()),
+    column("premium", Kind::Bool, |entry| Value::Bool(entry.premium)),
+    column("input_tokens", Kind::Number, |entry| number(entry.tokens.input).into()),
+    column("output_tokens", Kind::Number, |entry| number(entry.tokens.output).into()),
+    column("cached_tokens", Kind::Number, |entry| number(entry.tokens.cached).into()),
+    column("reasoning_tokens", Kind::Number, |entry| number(entry.tokens.reasoning).into()),
+    column("estimated", Kind::Bool, |entry| Value::Bool(entry.tokens.estimated)),
+    column("charges", Kind::Json, |entry| charges_json(entry).into()),
+    column("cost_micro_usd", Kind::Number, |entry| number(entry.cost_micro_usd).into()),
+    column("price", Kind::Text, |entry| text(&entry.price).into()),
+    column("task", Kind::Text, |entry| text(&entry.task).into()),
+    column("attempt", Kind::Number, |entry| i64::from(entry.attempt).min(i32::MAX.into()).into()),
+    column("message_hash", Kind::Text, |entry| safe(&entry.message_hash, NAME_BYTES_MAX).into()),
+    column("first_byte_ms", Kind::Number, |entry| {
+        entry.first_byte_ms.map_or(Value::Null, |ms| number(ms).into())
+    }),
+    column("duration_ms", Kind::Number, |entry| number(entry.duration_ms).into()),
+    column("degraded", Kind::Bool, |entry| Value::Bool(entry.degraded)),
+];
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Value<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<Option<Cow<'a, str>>> for Value<'a> {
+    fn from(text: Option<Cow<'a, str>>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
+
+impl Value<'_> {
+    /// The number; 0 for anything else.
+    pub fn number(&self) -> i64 {
+        if let Self::Number(number) = self { *number } else { 0 }
+    }
+
+    /// The text; empty for anything else.
+    pub fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+
+    /// The same value, borrowed from nobody.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(yes) => Value::Bool(yes),
+            Self::Number(number) => Value::Number(number),
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Id(id) => Value::Id(id),
         }
     }
 }
 
-impl Row<'_> {
-    /// The charges as they stand in the column.
-    pub fn charges_json(&self) -> String {
-        charges::to_json(&self.charges)
-    }
+/// JSON array of the names.
+fn groups(entry: &Entry) -> Value<'_> {
+    let groups: Vec<_> = entry.groups.iter().map(|group| safe(group, NAME_BYTES_MAX)).collect();
+    serde_json::Value::from_iter(groups).to_string().into()
+}
+
+/// The charges as they stand in the column.
+fn charges_json(entry: &Entry) -> String {
+    charges::to_json(&entry.charges.iter().map(charge).collect::<Vec<_>>())
+}
+
+/// The key of a charge's total in `user_usage`.
+pub(super) fn total_key<'a>(domain: Cow<'a, str>, charge: &'a Charge) -> Vec<Value<'a>> {
+    let Bucket { scope, owner, limit, period } = &charge.bucket;
+    vec![
+        domain.into(),
+        scope.as_str().into(),
+        key(owner).into(),
+        safe(limit, NAME_BYTES_MAX).into(),
+        safe(period, NAME_BYTES_MAX).into(),
+        i64::from(charge.epoch).into(),
+    ]
+}
+
+/// A plan, a model or another text that no key holds.
+pub(super) fn text(text: &str) -> Cow<'_, str> {
+    safe(text, TEXT_BYTES_MAX)
 }
 
 /// A domain, owner or user as it stands in a column: for rows and for look-ups alike.
@@ -184,7 +246,7 @@ pub(super) fn is_month(month: &str) -> bool {
         )
 }
 
-fn month(month: &str) -> Cow<'_, str> {
+pub(super) fn month(month: &str) -> Cow<'_, str> {
     if is_month(month) {
         return Cow::Borrowed(month);
     }
@@ -192,8 +254,8 @@ fn month(month: &str) -> Cow<'_, str> {
     Cow::Borrowed(UNKNOWN_MONTH)
 }
 
-/// What is no day becomes the day of the admission in UTC, so that the roll-ups hold days alone.
-fn day(entry: &Entry) -> Cow<'_, str> {
+/// The day; what is none becomes the day of the admission in UTC, so that the roll-ups hold days alone.
+pub(super) fn day(entry: &Entry) -> Cow<'_, str> {
     if is_day(&entry.day) {
         return Cow::Borrowed(&entry.day);
     }
@@ -201,7 +263,8 @@ fn day(entry: &Entry) -> Cow<'_, str> {
     if is_day(&day) { Cow::Owned(day) } else { Cow::Borrowed("1970-01-01") }
 }
 
-fn charge(charge: &Charge) -> Charge {
+/// A charge with its texts as they stand in a column and its amount as it fits one.
+pub(super) fn charge(charge: &Charge) -> Charge {
     let Bucket { scope, owner, limit, period } = &charge.bucket;
     let part = |part: &std::sync::Arc<str>, bytes_max| match safe(part, bytes_max) {
         Cow::Borrowed(_) => part.clone(),

@@ -125,10 +125,11 @@ pub(crate) async fn calls_are_counted_by_outcome_and_timed(bench: &impl Bench) {
         found.calls_by_model.iter().map(|of| (of.model.as_str(), (of.calls, of.errors))).collect();
     assert_eq!(models, BTreeMap::from([("broken", (1, 1)), ("gpt-4o-mini", (8, 3))]));
     assert_eq!(found.by_outcome[..2], [("ok".to_owned(), 3), ("upstream_error".to_owned(), 2)]);
+    bench.ledger().ingest(&at_every_bound()).await.unwrap();
 }
 
-/// An answer for each side of each bound: for an upgrade, which knows the bounds by itself.
-pub(super) fn at_every_bound() -> Vec<Entry> {
+/// An answer for each side of each bound.
+fn at_every_bound() -> Vec<Entry> {
     let both = |ms: i64| Entry {
         duration_ms: ms.unsigned_abs(),
         first_byte_ms: Some(ms.unsigned_abs()),

@@ -44,6 +44,7 @@ pub(crate) fn entry(user: &str) -> Entry {
         model_requested: "fast".to_owned(),
         model_dispatched: "gpt-4o-mini".to_owned(),
         groups: vec![],
+        premium: false,
         stream: true,
         outcome: Outcome::Ok,
         status: 200,

@@ -80,6 +80,7 @@ macro_rules! ledger_suite {
             a_load_shows_running_periods_of_one_domain,
             a_load_names_the_ids_of_the_last_five_minutes,
             history_counts_messages_by_month,
+            messages_of_a_user_are_counted_since_a_time,
             domains_of_a_user_come_newest_first,
             the_newest_row_tells_plan_and_team,
             domains_come_in_pages_by_bytes,
@@ -96,7 +97,6 @@ macro_rules! ledger_suite {
             users_are_found_by_how_they_begin,
             a_row_without_a_day_counts_on_its_utc_day,
             refusals_add_up_by_gateway,
-            an_upgrade_rolls_up_what_stands,
             calls_are_counted_by_outcome_and_timed,
             // outbox
             a_threshold_is_told_once,

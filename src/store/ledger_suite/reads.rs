@@ -4,7 +4,7 @@ use super::Bench;
 use super::material::{NOVEMBER, NOW_MS, charge, entry, uncharged};
 use crate::quota::{Bucket, Charge, Domain, Scope};
 use crate::store::entry::{Entry, Outcome, Tokens};
-use crate::store::ledger::{Ledger, LedgerTotals, MonthUsage, Seen};
+use crate::store::ledger::{Ledger, LedgerTotals, Messages, MonthUsage, Seen};
 use crate::store::totals::{BucketTotal, DomainTotals};
 
 pub(crate) async fn a_load_shows_running_periods_of_one_domain(bench: &impl Bench) {
@@ -55,8 +55,8 @@ pub(crate) async fn a_load_names_the_ids_of_the_last_five_minutes(bench: &impl B
 
 pub(crate) async fn history_counts_messages_by_month(bench: &impl Bench) {
     let in_month = |month: &str, entry: Entry| Entry { month: month.to_owned(), ..entry };
-    let premium = || Entry { groups: vec!["fast".into(), "premium".into()], ..entry("ada") };
-    let failed_premium = Entry { groups: vec!["premium".into()], ..uncharged("ada") };
+    let premium = || Entry { premium: true, ..entry("ada") };
+    let failed_premium = Entry { premium: true, ..uncharged("ada") };
     let crashed = |amount, status| Entry {
         outcome: Outcome::Crashed,
         status,
@@ -184,4 +184,19 @@ pub(crate) async fn totals_count_rows_and_messages(bench: &impl Bench) {
     });
     bench.ledger().ingest(&batch).await.unwrap();
     assert_eq!(bench.ledger().totals().await.unwrap(), LedgerTotals { rows: 7, messages: 4 });
+}
+
+/// Of charged messages alone, over all months and domains.
+pub(crate) async fn messages_of_a_user_are_counted_since_a_time(bench: &impl Bench) {
+    let at = |admitted_at_ms, premium| Entry { admitted_at_ms, premium, ..entry("ada") };
+    let batch = [at(9, true), at(10, true), at(11, false), at(12, true), uncharged("ada"), entry("ben")];
+    let elsewhere = Entry { domain: "team:crew".to_owned(), month: "2026-12".to_owned(), ..at(13, true) };
+    bench.ledger().ingest(&[&batch[..], &[elsewhere]].concat()).await.unwrap();
+    let count = async |since_ms, but: &[uuid::Uuid]| {
+        let Messages { total, premium } = bench.ledger().messages_since("ada", since_ms, but).await.unwrap();
+        (total, premium)
+    };
+    assert_eq!(count(10, &[]).await, (4, 3));
+    assert_eq!(count(10, &[batch[1].id, batch[2].id, entry("ada").id]).await, (2, 2));
+    assert_eq!(count(14, &[]).await, (0, 0));
 }

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Handle;
 
 use super::Bench;
-use super::calls::{assert_calls_answered, assert_calls_rolled_up, at_every_bound};
+use super::calls::{assert_calls_answered, assert_calls_rolled_up};
 use super::material::{entry, uncharged};
 use crate::store::analytics::{ActiveUsers, NamedSums, RefusalTotal, TOP_MAX, UsageSums};
 use crate::store::day::Day;
@@ -38,12 +38,12 @@ pub(crate) async fn assert_rolled_up(bench: &impl Bench) {
         assert_eq!(sorted(bench, &rolled).await, sorted(bench, &folded).await, "{table}");
     }
     for (period, of_row) in [("day", "day"), ("month", "substr(day, 1, 7)")] {
-        let rolled = format!("SELECT {period}, active_users FROM usage_{period}_actives");
+        let rolled = format!("SELECT period, active_users FROM usage_actives WHERE span = '{period}'");
         let folded = format!(
             "SELECT {of_row}, count(DISTINCT user_id) FROM message_logs
              WHERE messages > 0 AND user_id IS NOT NULL GROUP BY {of_row}"
         );
-        assert_eq!(sorted(bench, &rolled).await, sorted(bench, &folded).await, "usage_{period}_actives");
+        assert_eq!(sorted(bench, &rolled).await, sorted(bench, &folded).await, "actives by {period}");
     }
     // the two databases spell a week unlike each other: it is folded here
     let charged = "FROM message_logs WHERE messages > 0 AND user_id IS NOT NULL";
@@ -57,7 +57,10 @@ pub(crate) async fn assert_rolled_up(bench: &impl Bench) {
         weeks.entry(monday).or_default().insert(row[1].clone());
     }
     let folded: Vec<_> = weeks.into_iter().map(|(week, users)| vec![week, users.len().to_string()]).collect();
-    assert_eq!(sorted(bench, "SELECT week, active_users FROM usage_week_actives").await, folded);
+    assert_eq!(
+        sorted(bench, "SELECT period, active_users FROM usage_actives WHERE span = 'week'").await,
+        folded
+    );
     let folded = format!("SELECT user_id, max(day) {charged} GROUP BY user_id");
     assert_eq!(
         sorted(bench, "SELECT user_id, last_day FROM usage_users").await,
@@ -105,7 +108,7 @@ fn request() -> impl Strategy<Value = Entry> {
             plan: format!("plan-{plan}"),
             user: user.map(|user| format!("user-{user}")),
             team: team.map(|team| format!("team-{team}")),
-            groups: if premium { vec!["premium".to_owned()] } else { vec![] },
+            premium,
             outcome,
             duration_ms: times.0,
             first_byte_ms: times.1,
@@ -207,7 +210,7 @@ fn texts(name: &str, sums: &UsageSums) -> Vec<String> {
 pub(crate) async fn analytics_count_what_was_charged(bench: &impl Bench) {
     let batch = [
         entry("ada"),
-        Entry { team: Some("crew".to_owned()), groups: vec!["premium".to_owned()], ..entry("ada") },
+        Entry { team: Some("crew".to_owned()), premium: true, ..entry("ada") },
         Entry { user: None, ..entry("addr") },
         uncharged("ben"),
         Entry { day: "2026-11-16".to_owned(), ..entry("ben") },
@@ -283,27 +286,4 @@ pub(crate) async fn refusals_add_up_by_gateway(bench: &impl Bench) {
     let days: Vec<_> = found.days.iter().map(|day| (day.day.as_str(), day.refused)).collect();
     assert_eq!(days, [("2026-11-15", 7), ("2026-11-16", 1)]);
     assert_eq!(found.refused_by_reason, [("refused_quota".to_owned(), 7), ("refused_rate".to_owned(), 1)]);
-}
-
-/// The tables of a version without roll-ups: an upgrade fills them from the rows.
-pub(crate) async fn an_upgrade_rolls_up_what_stands(bench: &impl Bench) {
-    let premium = Entry { team: Some("crew".to_owned()), groups: vec!["premium".to_owned()], ..entry("ada") };
-    let batch = [entry("ada"), premium, Entry { user: None, ..entry("addr") }, uncharged("ben")];
-    bench.ledger().ingest(&at_every_bound()).await.unwrap();
-    bench.ledger().ingest(&batch).await.unwrap();
-    let older = "DROP TABLE usage_days; DROP TABLE usage_day_users; DROP TABLE usage_month_users;
-        DROP TABLE usage_day_teams; DROP TABLE usage_day_actives; DROP TABLE usage_week_users;
-        DROP TABLE usage_week_actives; DROP TABLE usage_month_actives; DROP TABLE usage_users; DROP TABLE usage_refusals;
-        DROP TABLE usage_day_outcomes; DROP TABLE usage_day_latencies; DROP TABLE webhook_outbox;
-        DROP INDEX audit_log_subject;
-        ALTER TABLE message_logs DROP COLUMN day;
-        ALTER TABLE message_logs DROP COLUMN attempt;
-        ALTER TABLE message_logs DROP COLUMN message_hash; DELETE FROM refinery_schema_history WHERE version > 1;";
-    bench.execute(older).await.unwrap();
-    bench.ledger().migrate().await.unwrap();
-    assert_rolled_up(bench).await;
-    let messages = (at_every_bound().len() + 3).to_string();
-    let days = sorted(bench, "SELECT day, messages FROM usage_days").await;
-    assert_eq!(days, [["2026-11-15".to_owned(), messages]]);
-    bench.ledger().ingest(&[entry("ada")]).await.unwrap();
 }

@@ -105,7 +105,7 @@ pub(super) fn days() -> String {
     format!(
         "SELECT day, active_users, refused, {}
          FROM (SELECT day, {} FROM usage_days WHERE day BETWEEN $1 AND $2 GROUP BY day) AS used
-         FULL JOIN (SELECT day, active_users FROM usage_day_actives WHERE day BETWEEN $1 AND $2) AS active USING (day)
+         FULL JOIN (SELECT period AS day, active_users FROM usage_actives WHERE span = 'day' AND period BETWEEN $1 AND $2) AS active USING (day)
          FULL JOIN (SELECT day, least(sum(refused), 9223372036854775807)::bigint AS refused FROM usage_refusals
              WHERE day BETWEEN $1 AND $2 GROUP BY day) AS refusals USING (day)
          ORDER BY day",
@@ -160,14 +160,13 @@ async fn active_since(snapshot: &Transaction<'_>, from: &Day, to: &Day) -> Resul
 /// Active users by week or month, `from..=to`.
 async fn actives(
     snapshot: &Transaction<'_>,
-    period: &str,
+    span: &str,
     from: &str,
     to: &str,
 ) -> Result<Vec<(String, u64)>, Failure> {
-    let statement = format!(
-        "SELECT {period}, active_users FROM usage_{period}_actives WHERE {period} BETWEEN $1 AND $2 ORDER BY 1"
-    );
-    let found = rows(snapshot, &statement, &[&from, &to]).await?;
+    let statement = "SELECT period, active_users FROM usage_actives
+        WHERE span = $1 AND period BETWEEN $2 AND $3 ORDER BY period";
+    let found = rows(snapshot, statement, &[&span, &from, &to]).await?;
     found.iter().map(|row| Ok((row.try_get(0)?, count(row.try_get(1)?)?))).collect()
 }
 

@@ -1,104 +1,64 @@
-//! Writing a batch: one statement, so one round trip and one transaction. Rows that stand already add nothing; only those
-//! that really went in are summed and added to the totals and the roll-ups.
+//! Writing a batch, in one transaction of a few round trips: the rows go in, those that stand already add nothing, and what
+//! the new ones come to is written to all tables at once, without waiting for one answer before the next statement is sent.
 //!
 //! Rows and totals are locked in the order of their keys by every writer, so writers wait for each other but never in a
 //! circle.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
+use futures_util::future::{try_join, try_join_all};
 use tokio_postgres::error::SqlState;
 
-use super::columns::{COLUMNS, Columns};
+use super::columns::{parameters, turned, unnest};
 use super::error::Failure;
-use super::outbox;
 use super::partitions::Partitions;
-use super::rollup::{self, RETURNED};
+use crate::store::analytics::RefusalTotal;
+use crate::store::entry::Entry;
+use crate::store::fold::{Folded, fold};
 use crate::store::ledger::Ingested;
-use crate::store::row::count;
+use crate::store::outbox::Watched;
+use crate::store::rollup::{REFUSALS, Rollup, Then, Written};
+use crate::store::row::{self, COLUMNS, Value, count, number};
 
-/// How often a statement that collided with another transaction is sent again before the caller waits longer.
+/// How often a batch that collided with another transaction is sent again before the caller waits longer.
 const CONFLICT_RETRIES: u32 = 5;
 /// Wait before the first of them; each next one waits twice as long.
 const CONFLICT_WAIT: Duration = Duration::from_millis(5);
 
 /// The number of the server's timeline: the first eight hexadecimal digits of its write-ahead log's file name.
-const TIMELINE: &str = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::bigint";
+const TIMELINE: &str =
+    "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int::bigint";
+/// The same from a server that hides it.
+const NO_TIMELINE: &str = "SELECT 0::bigint";
 
-/// The statement: as it is, and without the timeline.
-static INGEST: LazyLock<[String; 2]> =
-    LazyLock::new(|| [statement(TIMELINE, ""), statement("0::bigint", "")]);
-/// The same for batches of which a request's limits have thresholds.
-static INGEST_ALERTS: LazyLock<[String; 2]> = LazyLock::new(|| {
-    let alerted = outbox::alerted(COLUMNS.len() + 1);
-    [statement(TIMELINE, &alerted), statement("0::bigint", &alerted)]
-});
-
-pub(super) fn statement(timeline: &str, alerted: &str) -> String {
-    let list = |each: &dyn Fn(usize, &(&str, &str)) -> String| {
-        COLUMNS.iter().enumerate().map(|(at, column)| each(at, column)).collect::<Vec<_>>().join(", ")
-    };
-    let names = list(&|_, (name, _)| (*name).to_owned());
-    let arrays = list(&|at, (_, kind)| format!("${}::{kind}[]", at + 1));
-    let values = list(&|_, (name, _)| match *name {
-        "charges" | "model_groups" => format!("{name}::jsonb"),
-        name => name.to_owned(),
-    });
-    let rollups = rollup::parts();
-    format!(
-        "WITH incoming AS (
-            SELECT * FROM unnest({arrays}) AS incoming ({names})
-        ), inserted AS (
-            INSERT INTO message_logs ({names}, ingested_at_ms)
-            SELECT {values}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-            FROM incoming ORDER BY month COLLATE \"C\", id
-            ON CONFLICT (month, id) DO NOTHING
-            RETURNING domain, charges, {RETURNED}
-        ), deltas AS (
-            {FOLD} FROM inserted AS log {CHARGES}
-        ), added AS (
-            INSERT INTO user_usage AS stored
-                (domain, scope, owner, limit_name, period, epoch, period_start_ms, period_end_ms, used)
-            SELECT domain, scope, owner, limit_name, period, epoch, period_start_ms, period_end_ms, used
-            FROM deltas ORDER BY domain, scope, owner, limit_name, period, epoch
-            ON CONFLICT (domain, scope, owner, limit_name, period, epoch) DO UPDATE
-                SET used = least(stored.used::numeric + excluded.used, {AMOUNT_MAX})::bigint
-            RETURNING stored.domain, stored.scope, stored.owner, stored.limit_name, stored.period, stored.epoch, stored.used
-        ), {alerted} {rollups}
-        SELECT (SELECT count(*) FROM inserted), {timeline}"
-    )
-}
-
-/// Sums charges by bucket and epoch; the amount stops at the largest `bigint`.
-pub(super) const FOLD: &str = "SELECT log.domain,
-        (charge ->> 0) COLLATE \"C\" AS scope, (charge ->> 1) COLLATE \"C\" AS owner,
-        (charge ->> 2) COLLATE \"C\" AS limit_name, (charge ->> 3) COLLATE \"C\" AS period,
-        (charge ->> 4)::bigint AS epoch,
-        min((charge ->> 5)::bigint) AS period_start_ms, max((charge ->> 6)::bigint) AS period_end_ms,
-        least(sum((charge ->> 7)::numeric), 9223372036854775807)::bigint AS used";
-/// The rest of it, after the table `log`.
-pub(super) const CHARGES: &str = "CROSS JOIN LATERAL jsonb_array_elements(log.charges) AS charge
-        WHERE (charge ->> 7)::numeric > 0 GROUP BY 1, 2, 3, 4, 5, 6";
-const AMOUNT_MAX: &str = "9223372036854775807";
+/// The rows of a batch by their key, month and id: each once, in the order in which they are locked.
+type Batch<'a> = BTreeMap<[Value<'a>; 2], &'a Entry>;
 
 /// Writes a batch.
 pub(super) async fn ingest(
     client: &mut Object,
-    columns: &Columns<'_>,
-    alerts: Option<&String>,
+    entries: &[Entry],
     partitions: &Partitions,
     timeline: &Timeline,
 ) -> Result<Ingested, Failure> {
-    let statement = timeline.choose(client, alerts.is_some()).await?;
+    let timeline = timeline.statement(client).await?;
+    let mut batch = Batch::new();
+    for entry in entries {
+        batch.entry([row::month(&entry.month).into(), Value::Id(entry.id)]).or_insert(entry);
+    }
     let mut wait = CONFLICT_WAIT;
     let mut partition_was_missing = false;
     let mut conflicts = 0;
-    loop {
+    let (inserted, incarnation) = loop {
         // no row is at fault for a partition that cannot be made: all wait until it can
-        partitions.ensure(client, columns.months()).await.map_err(Failure::passing)?;
-        match run(client, statement, columns, alerts).await {
+        partitions
+            .ensure(client, batch.keys().map(|[month, _]| month.text()))
+            .await
+            .map_err(Failure::passing)?;
+        match run(client, &batch, timeline).await {
             Err(failure) if failure.is_conflict() && conflicts < CONFLICT_RETRIES => {
                 conflicts += 1;
                 tokio::time::sleep(wait).await;
@@ -109,26 +69,96 @@ pub(super) async fn ingest(
                 partitions.forget();
             }
             Err(failure) if failure.is_partition_missing() => return Err(failure.passing()),
-            result => return result,
+            result => break result?,
         }
-    }
+    };
+    Ok(Ingested { inserted, duplicates: entries.len() as u64 - inserted, incarnation })
 }
 
-async fn run(
-    client: &Object,
-    statement: &str,
-    columns: &Columns<'_>,
-    alerts: Option<&String>,
-) -> Result<Ingested, Failure> {
-    let mut parameters = columns.parameters();
-    if let Some(alerts) = alerts {
-        parameters.push(alerts);
+/// Returns how many rows went in, and the timeline.
+async fn run(client: &mut Object, batch: &Batch<'_>, timeline: &str) -> Result<(u64, u64), Failure> {
+    let transaction = client.transaction().await?;
+    let (new, incarnation) = try_join(insert(&transaction, batch), async {
+        count(transaction.query_one(timeline, &[]).await?.try_get(0)?).map_err(Failure::from)
+    })
+    .await?;
+    let watched = Watched::of(new.iter().copied());
+    let mut folded = fold(new.iter().copied());
+    while !folded.is_empty() {
+        let written = write(&transaction, &folded, !watched.is_empty()).await?;
+        folded = folded.after(written, &watched);
     }
-    let statement = client.prepare_cached(statement).await?;
-    let row = client.query_one(&statement, &parameters).await?;
-    let inserted = count(row.try_get(0)?)?;
-    let rows = columns.months().count() as u64;
-    Ok(Ingested { inserted, duplicates: rows.saturating_sub(inserted), incarnation: count(row.try_get(1)?)? })
+    transaction.commit().await?;
+    Ok((new.len() as u64, incarnation))
+}
+
+/// Writes the rows; returns those that are new.
+async fn insert<'a>(transaction: &Transaction<'_>, batch: &Batch<'a>) -> Result<Vec<&'a Entry>, Failure> {
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    let source = unnest(COLUMNS.iter().map(|column| (column.name, column.kind)));
+    let statement = format!(
+        "INSERT INTO message_logs (ingested_at_ms, {})
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, rows.* FROM ({source}) AS rows
+         ON CONFLICT (month, id) DO NOTHING RETURNING month, id",
+        names.join(", ")
+    );
+    let statement = transaction.prepare_cached(&statement).await?;
+    let columns: Vec<Vec<Value<'_>>> =
+        COLUMNS.iter().map(|column| batch.values().map(|entry| (column.of)(entry)).collect()).collect();
+    let rows = transaction.query(&statement, &parameters(&columns)).await?;
+    let mut new = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let key: [Value<'_>; 2] = [row.try_get(0)?, row.try_get(1)?];
+        new.extend(batch.get(&key).copied());
+    }
+    Ok(new)
+}
+
+/// Adds rows to their tables; returns those whose tables lead to something.
+async fn write(
+    transaction: &Transaction<'_>,
+    folded: &Folded<'_>,
+    alerts: bool,
+) -> Result<Vec<Written>, Failure> {
+    let mut upserts = Vec::new();
+    for (rollup, rows) in folded.tables() {
+        let returning = match rollup.then {
+            Then::Nothing => false,
+            Then::Alerts => alerts,
+            Then::Day | Then::Week | Then::Month => true,
+        };
+        let source = unnest(rollup.fields().map(|field| (field.name, field.kind)));
+        let statement = transaction.prepare_cached(&rollup.upsert(&source, returning)).await?;
+        let rows = rows.iter().map(|(key, values)| key.iter().chain(values));
+        upserts.push((rollup, statement, turned(rows, rollup.fields().count())));
+    }
+    let answers = upserts.iter().map(|(rollup, statement, columns)| async move {
+        let rows = transaction.query(statement, &parameters(columns)).await?;
+        rows.iter().map(|row| written(rollup, row)).collect::<Result<Vec<_>, Failure>>()
+    });
+    Ok(try_join_all(answers).await?.concat())
+}
+
+fn written(rollup: &'static Rollup, row: &tokio_postgres::Row) -> Result<Written, Failure> {
+    let keys = rollup.keys.len();
+    let key = (0..keys).map(|at| Ok(row.try_get::<_, Value<'_>>(at)?.into_owned()));
+    Ok(Written { rollup, key: key.collect::<Result<_, Failure>>()?, sum: row.try_get(keys)? })
+}
+
+/// Notes totals of refusals; a total never goes down.
+pub(super) async fn record_refusals(
+    client: &mut Object,
+    gateway: &str,
+    totals: &[RefusalTotal],
+) -> Result<(), Failure> {
+    let transaction = client.transaction().await?;
+    let mut folded = Folded::default();
+    for RefusalTotal { day, reason, refused } in totals {
+        let key = vec![day.as_str().into(), gateway.into(), (*reason).into()];
+        folded.add(&REFUSALS, key, vec![number(*refused).into()]);
+    }
+    write(&transaction, &folded, false).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// May the timeline be read here? Found out once.
@@ -140,16 +170,15 @@ const READABLE: u8 = 1;
 const HIDDEN: u8 = 2;
 
 impl Timeline {
-    async fn choose(&self, client: &Object, has_alerts: bool) -> Result<&'static str, Failure> {
+    async fn statement(&self, client: &Object) -> Result<&'static str, Failure> {
         if self.0.load(Ordering::Relaxed) == UNASKED {
             self.ask(client).await?;
         }
-        let statements = if has_alerts { &INGEST_ALERTS } else { &INGEST };
-        Ok(&statements[usize::from(self.0.load(Ordering::Relaxed) == HIDDEN)])
+        Ok(if self.0.load(Ordering::Relaxed) == HIDDEN { NO_TIMELINE } else { TIMELINE })
     }
 
     async fn ask(&self, client: &Object) -> Result<(), Failure> {
-        match client.query_one(&format!("SELECT {TIMELINE}"), &[]).await.map_err(Failure::from) {
+        match client.query_one(TIMELINE, &[]).await.map_err(Failure::from) {
             Ok(_) => self.0.store(READABLE, Ordering::Relaxed),
             Err(failure) if is_hidden(&failure) => {
                 if self.0.swap(HIDDEN, Ordering::Relaxed) != HIDDEN {

@@ -13,7 +13,6 @@ mod partitions;
 mod pool;
 mod read;
 mod reset;
-mod rollup;
 mod schema;
 mod settings;
 mod tls;
@@ -25,8 +24,8 @@ use async_trait::async_trait;
 pub use self::settings::PostgresSettings;
 
 use deadpool_postgres::Object;
+use uuid::Uuid;
 
-use self::columns::Columns;
 use self::error::Failure;
 use self::ingest::Timeline;
 use self::partitions::Partitions;
@@ -36,7 +35,7 @@ use super::analytics::{Analytics, KnownUser, RefusalTotal};
 use super::audit::{AuditFilter, AuditRecord};
 use super::day::Day;
 use super::entry::Entry;
-use super::ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen};
+use super::ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
 use super::row;
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use crate::quota::Domain;
@@ -122,11 +121,9 @@ impl Ledger for PostgresLedger {
     }
 
     async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError> {
-        let columns = Columns::new(batch);
-        let alerts = outbox::parameter(batch).map_err(|error| Failure::Stays(error).during("ingest"))?;
         let Inner { partitions, timeline, .. } = &*self.0;
         self.run("ingest", Limit::Statement, async |client| {
-            ingest::ingest(client, &columns, alerts.as_ref(), partitions, timeline).await
+            ingest::ingest(client, batch, partitions, timeline).await
         })
         .await
     }
@@ -149,6 +146,14 @@ impl Ledger for PostgresLedger {
     async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {
         let user = row::key(user);
         self.run("last_seen", Limit::Statement, async |client| read::last_seen(client, &user).await).await
+    }
+
+    async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError> {
+        let user = row::key(user);
+        self.run("messages_since", Limit::Statement, async |client| {
+            read::messages_since(client, &user, since_ms, but).await
+        })
+        .await
     }
 
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
@@ -184,7 +189,7 @@ impl Ledger for PostgresLedger {
 
     async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {
         self.run("record_refusals", Limit::Statement, async |client| {
-            rollup::record_refusals(client, gateway, totals).await
+            ingest::record_refusals(client, gateway, totals).await
         })
         .await
     }

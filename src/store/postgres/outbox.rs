@@ -1,4 +1,4 @@
-//! The outbox of webhooks in PostgreSQL: noted by the ingest statement itself, claimed with `SKIP LOCKED`.
+//! The outbox of webhooks in PostgreSQL: claimed with `SKIP LOCKED`.
 
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -9,37 +9,8 @@ use super::pool::Limit;
 use super::reset::{AUDIT_LOCK, write_audit};
 use crate::store::StoreError;
 use crate::store::audit::Audit;
-use crate::store::entry::Entry;
-use crate::store::outbox::{Attempt, Claim, MESSAGE, Message, Outbox, OutboxCounts, Tried, candidates};
+use crate::store::outbox::{Attempt, Claim, MESSAGE, Message, Outbox, OutboxCounts, Tried};
 use crate::store::row::count;
-
-/// What a batch may have to tell, as the parameter of [`alerted`]; `None`: nothing.
-pub(super) fn parameter(batch: &[Entry]) -> Result<Option<String>, String> {
-    let candidates = candidates(batch);
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    serde_json::to_string(&candidates).map(Some).map_err(|error| error.to_string())
-}
-
-/// The part of the ingest statement that notes it, with the number of its parameter. It reads the totals that the part
-/// `added` has raised and locked: of two gateways the later one sees the earlier one's total and message.
-pub(super) fn alerted(parameter: usize) -> String {
-    format!(
-        "alerted AS (
-            INSERT INTO webhook_outbox (id, webhook, event, data, used, at_ms, expires_at_ms)
-            SELECT alert.id, alert.webhook, alert.event, alert.data, added.used, alert.at_ms, alert.expires_at_ms
-            FROM added JOIN jsonb_to_recordset(${parameter}::text::jsonb) AS alert (
-                id text COLLATE \"C\", webhook text COLLATE \"C\", event text, domain text COLLATE \"C\",
-                scope text COLLATE \"C\", owner text COLLATE \"C\", limit_name text COLLATE \"C\",
-                period text COLLATE \"C\", epoch bigint, reached_at bigint, at_ms bigint, expires_at_ms bigint,
-                data text
-            ) USING (domain, scope, owner, limit_name, period, epoch)
-            WHERE added.used >= alert.reached_at ORDER BY alert.id
-            ON CONFLICT (id) DO NOTHING
-        ), "
-    )
-}
 
 fn message(row: &Row) -> Result<Message, Failure> {
     let attempts: i32 = row.try_get(7)?;

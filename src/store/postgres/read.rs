@@ -1,16 +1,20 @@
 //! Reading: what the counters load, histories, pages of domains, and the comparison of totals with their fold.
 
-use deadpool_postgres::Object;
-use tokio_postgres::Row;
+use std::pin::pin;
 
-use super::columns::Id;
+use deadpool_postgres::Object;
+use futures_util::TryStreamExt;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
 use super::error::Failure;
-use super::ingest::{CHARGES, FOLD};
 use crate::quota::Domain;
 use crate::store::audit::AuditRecord;
 use crate::store::counters::TOMBSTONE_MS;
-use crate::store::ledger::{LedgerTotals, MonthUsage, Seen};
-use crate::store::row::{self, UsageRow, count};
+use crate::store::entry::charges;
+use crate::store::fold::Comparison;
+use crate::store::ledger::{LedgerTotals, Messages, MonthUsage, Seen};
+use crate::store::row::{self, UsageRow, Value, count};
 use crate::store::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 
 // One statement sees one snapshot. The three kinds of rows are told apart by the first column.
@@ -31,20 +35,27 @@ pub(super) async fn load(client: &Object, domain: &str, now_ms: i64) -> Result<D
     let mut totals = DomainTotals::default();
     for row in client.query(&statement, &[&domain, &now_ms, &row::number(TOMBSTONE_MS)]).await? {
         match row.try_get(0)? {
-            "bucket" => totals.buckets.push(bucket(&row)?),
+            "bucket" => totals.buckets.push(usage_row(&row)?.try_into()?),
             "epoch" => totals.epochs.push(OwnerEpoch {
                 owner_key: row.try_get("owner")?,
                 epoch: row::epoch(row.try_get("epoch")?)?,
                 reset_at_ms: row.try_get("period_start_ms")?,
             }),
-            _ => totals.recent.push(row.try_get::<_, Id>("id")?.0),
+            _ => totals.recent.push(id(&row)?),
         }
     }
     Ok(totals)
 }
 
-fn bucket(row: &Row) -> Result<BucketTotal, Failure> {
-    let usage = UsageRow {
+fn id(row: &Row) -> Result<Uuid, Failure> {
+    match row.try_get("id")? {
+        Value::Id(id) => Ok(id),
+        other => Err(Failure::Stays(format!("{other:?} is no id"))),
+    }
+}
+
+fn usage_row(row: &Row) -> Result<UsageRow, Failure> {
+    Ok(UsageRow {
         scope: row.try_get("scope")?,
         owner: row.try_get("owner")?,
         limit: row.try_get("limit_name")?,
@@ -53,8 +64,7 @@ fn bucket(row: &Row) -> Result<BucketTotal, Failure> {
         period_start_ms: row.try_get("period_start_ms")?,
         period_end_ms: row.try_get("period_end_ms")?,
         used: row.try_get("used")?,
-    };
-    Ok(usage.try_into()?)
+    })
 }
 
 /// Where a user was last counted, newest first.
@@ -99,6 +109,24 @@ fn domains_in(rows: Vec<Row>) -> Result<Vec<Domain>, Failure> {
     rows.into_iter().map(|row| Ok(Domain::from_text(row.try_get(0)?))).collect()
 }
 
+/// Charged messages of a user.
+pub(super) async fn messages_since(
+    client: &Object,
+    user: &str,
+    since_ms: i64,
+    but: &[Uuid],
+) -> Result<Messages, Failure> {
+    let statement = client
+        .prepare_cached(
+            "SELECT coalesce(sum(messages), 0)::bigint, coalesce(sum(messages) FILTER (WHERE premium), 0)::bigint
+             FROM message_logs WHERE user_id = $1 AND admitted_at_ms >= $2 AND id <> ALL ($3::uuid[])",
+        )
+        .await?;
+    let but: Vec<Value<'_>> = but.iter().copied().map(Value::Id).collect();
+    let row = client.query_one(&statement, &[&user, &since_ms, &but]).await?;
+    Ok(Messages { total: count(row.try_get(0)?)?, premium: count(row.try_get(1)?)? })
+}
+
 /// One row a month, newest first. Sums stop at the largest `bigint`.
 pub(super) async fn history(client: &Object, user: &str, months: u32) -> Result<Vec<MonthUsage>, Failure> {
     let statement = client
@@ -125,28 +153,32 @@ pub(super) async fn history(client: &Object, user: &str, months: u32) -> Result<
         .collect()
 }
 
-/// Compares each total with the fold of all rows, in one snapshot. Reads the whole ledger, however long that takes.
+/// Compares each total with the fold of all rows, in one snapshot. Reads the whole ledger, a row at a time, however long
+/// that takes.
 pub(super) async fn fold_differences(client: &mut Object) -> Result<Vec<(BucketTotal, u64)>, Failure> {
-    let transaction = client.transaction().await?;
-    transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
-    let statement = format!(
-        "WITH folded AS ({FOLD} FROM message_logs AS log {CHARGES})
-         SELECT scope, owner, limit_name, period, epoch,
-             coalesce(stored.period_start_ms, folded.period_start_ms) AS period_start_ms,
-             coalesce(stored.period_end_ms, folded.period_end_ms) AS period_end_ms,
-             coalesce(stored.used, 0) AS used, coalesce(folded.used, 0) AS folded
-         FROM user_usage AS stored FULL JOIN folded USING (domain, scope, owner, limit_name, period, epoch)
-         WHERE coalesce(stored.used, 0) <> coalesce(folded.used, 0)"
-    );
-    let rows = transaction.query(&statement, &[]).await?;
-    transaction.commit().await?;
-    let mut differences = rows
-        .iter()
-        .map(|row| Ok((bucket(row)?, count(row.try_get("folded")?)?)))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    differences.sort();
-    Ok(differences)
+    let snapshot = client
+        .build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await?;
+    snapshot.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    let mut comparison = Comparison::default();
+    let charged = "SELECT domain, charges::text FROM message_logs";
+    let mut rows = pin!(snapshot.query_raw(charged, NO_PARAMETERS).await?);
+    while let Some(row) = rows.try_next().await? {
+        comparison.fold(row.try_get(0)?, &charges::from_json(row.try_get(1)?)?);
+    }
+    let mut rows = pin!(snapshot.query_raw("SELECT * FROM user_usage", NO_PARAMETERS).await?);
+    while let Some(row) = rows.try_next().await? {
+        comparison.stored(row.try_get("domain")?, usage_row(&row)?)?;
+    }
+    snapshot.commit().await?;
+    Ok(comparison.differences()?)
 }
+
+/// For statements that read many rows one by one.
+const NO_PARAMETERS: [&str; 0] = [];
 
 /// Sums over the whole ledger, however long that takes.
 pub(super) async fn totals(client: &mut Object) -> Result<LedgerTotals, Failure> {

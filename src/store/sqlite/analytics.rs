@@ -36,7 +36,7 @@ pub(super) fn analytics(db: &mut Connection, from: &Day, to: &Day) -> Result<Ana
     found.by_model = ranked(models, usize::MAX);
     found.by_plan = ranked(plans, usize::MAX);
     let mut query = snapshot
-        .prepare_cached("SELECT day, active_users FROM usage_day_actives WHERE day BETWEEN ?1 AND ?2")?;
+        .prepare_cached("SELECT period AS day, active_users FROM usage_actives WHERE span = 'day' AND period BETWEEN ?1 AND ?2")?;
     let mut rows = query.query(params![from.as_str(), to.as_str()])?;
     while let Some(row) = rows.next()? {
         of_day(&mut days, row.get(0)?).active_users = count(row.get(1)?)?;
@@ -179,14 +179,15 @@ fn active_since(snapshot: &Transaction<'_>, from: &Day, to: &Day) -> Result<u64,
 /// Active users by week or month, `from..=to`.
 fn actives(
     snapshot: &Transaction<'_>,
-    period: &str,
+    span: &str,
     from: &str,
     to: &str,
 ) -> Result<Vec<(String, u64)>, Refusal> {
-    let mut query = snapshot.prepare_cached(&format!(
-        "SELECT {period}, active_users FROM usage_{period}_actives WHERE {period} BETWEEN ?1 AND ?2 ORDER BY 1"
-    ))?;
-    let mut rows = query.query(params![from, to])?;
+    let mut query = snapshot.prepare_cached(
+        "SELECT period, active_users FROM usage_actives
+         WHERE span = ?1 AND period BETWEEN ?2 AND ?3 ORDER BY period",
+    )?;
+    let mut rows = query.query(params![span, from, to])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push((row.get(0)?, count(row.get(1)?)?));

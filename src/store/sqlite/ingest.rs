@@ -1,145 +1,128 @@
-//! Writing a batch: rows that stand already add nothing, new ones are summed into the running totals and the roll-ups, all
-//! in one transaction.
+//! Writing a batch: rows that stand already add nothing, new ones are folded into the tables beside them, all in one
+//! transaction. Each statement is prepared once a batch at most, and bound by position.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Statement, ToSql, Transaction, TransactionBehavior};
 
 use super::error::Refusal;
-use super::outbox;
-use super::rollup::Rollups;
-use crate::quota::{Bucket, Charge};
+use crate::store::analytics::RefusalTotal;
 use crate::store::entry::Entry;
+use crate::store::fold::{Folded, fold};
 use crate::store::ledger::Ingested;
-use crate::store::row::{Row, number};
+use crate::store::outbox::Watched;
+use crate::store::rollup::{REFUSALS, Then, Written};
+use crate::store::row::{COLUMNS, Value, number};
 
-const INSERT: &str = "
-    INSERT INTO message_logs (
-        month, day, id, request_id, admitted_at_ms, ended_at_ms, domain, user_id, team_id, plan, dialect, endpoint, upstream,
-        model_requested, model_dispatched, model_groups, stream, outcome, status, messages, premium, input_tokens,
-        output_tokens, cached_tokens, reasoning_tokens, estimated, charges, cost_micro_usd, price, task, attempt, message_hash, first_byte_ms,
-        duration_ms, degraded, ingested_at_ms
-    ) VALUES (
-        :month, :day, :id, :request_id, :admitted_at_ms, :ended_at_ms, :domain, :user_id, :team_id, :plan, :dialect, :endpoint,
-        :upstream, :model_requested, :model_dispatched, :model_groups, :stream, :outcome, :status, :messages, :premium,
-        :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :estimated, :charges, :cost_micro_usd, :price,
-        :task, :attempt, :message_hash, :first_byte_ms, :duration_ms, :degraded, CAST(unixepoch('subsec') * 1000 AS INTEGER)
-    ) ON CONFLICT (month, id) DO NOTHING";
-
-// The sum stops at 2^63 - 1, as in PostgreSQL: SQLite would turn it into a floating-point number.
-const ADD: &str = "
-    INSERT INTO user_usage
-        (domain, scope, owner, limit_name, period, epoch, period_start_ms, period_end_ms, used)
-    VALUES (:domain, :scope, :owner, :limit_name, :period, :epoch, :period_start_ms, :period_end_ms, :used)
-    ON CONFLICT (domain, scope, owner, limit_name, period, epoch) DO UPDATE SET used = CASE
-        WHEN used > 9223372036854775807 - excluded.used THEN 9223372036854775807
-        ELSE used + excluded.used END";
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Bool(yes) => ValueRef::Integer((*yes).into()),
+            Self::Number(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Id(id) => ValueRef::Blob(id.as_bytes()),
+        }))
+    }
+}
 
 /// Writes a batch.
 pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, Refusal> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut ingested = Ingested::default();
-    let mut sums = Sums::default();
-    let mut rollups = Rollups::default();
-    for entry in batch {
-        let row = Row::from(entry);
-        if insert(&transaction, &row)? {
-            ingested.inserted += 1;
-            sums.add(&row.domain, &row.charges);
-            rollups.add(&row);
-        } else {
-            ingested.duplicates += 1;
-        }
+    let new = insert(&transaction, batch)?;
+    let watched = Watched::of(new.iter().copied());
+    let mut folded = fold(new.iter().copied());
+    while !folded.is_empty() {
+        let written = write(&transaction, &folded, !watched.is_empty())?;
+        folded = folded.after(written, &watched);
     }
-    sums.write(&transaction)?;
-    rollups.write(&transaction)?;
-    outbox::note(&transaction, &sums, batch)?;
     transaction.commit()?;
-    Ok(ingested)
+    let (inserted, rows) = (new.len() as u64, batch.len() as u64);
+    Ok(Ingested { inserted, duplicates: rows - inserted, incarnation: 0 })
 }
 
-/// Charges summed by bucket and epoch: the fold that `user_usage` equals.
-#[derive(Debug, Default)]
-pub(super) struct Sums(pub BTreeMap<(String, Bucket, u32), Sum>);
-
-/// One total.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sum {
-    pub period_start_ms: i64,
-    pub period_end_ms: i64,
-    pub used: i64,
-}
-
-impl Sums {
-    /// Adds one row's charges.
-    pub fn add(&mut self, domain: &str, charges: &[Charge]) {
-        for charge in charges.iter().filter(|charge| charge.amount > 0) {
-            let sum = self.0.entry((domain.to_owned(), charge.bucket.clone(), charge.epoch)).or_insert(Sum {
-                period_start_ms: charge.period_start_ms,
-                period_end_ms: charge.period_end_ms,
-                used: 0,
-            });
-            sum.used = sum.used.saturating_add(number(charge.amount));
+/// Writes the rows; returns those that are new.
+fn insert<'a>(transaction: &Transaction<'_>, batch: &'a [Entry]) -> Result<Vec<&'a Entry>, Refusal> {
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    let mut insert = transaction.prepare_cached(&format!(
+        "INSERT INTO message_logs ({}, ingested_at_ms) VALUES ({}, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+         ON CONFLICT (month, id) DO NOTHING",
+        names.join(", "),
+        places(names.len())
+    ))?;
+    let mut new = Vec::new();
+    for entry in batch {
+        bind(&mut insert, COLUMNS.iter().map(|column| (column.of)(entry)))?;
+        if insert.raw_execute()? == 1 {
+            new.push(entry);
         }
     }
-
-    fn write(&self, transaction: &Transaction<'_>) -> Result<(), Refusal> {
-        let mut add = transaction.prepare_cached(ADD)?;
-        for ((domain, bucket, epoch), sum) in &self.0 {
-            add.execute(named_params! {
-                ":domain": domain,
-                ":scope": bucket.scope.as_str(),
-                ":owner": &*bucket.owner,
-                ":limit_name": &*bucket.limit,
-                ":period": &*bucket.period,
-                ":epoch": epoch,
-                ":period_start_ms": sum.period_start_ms,
-                ":period_end_ms": sum.period_end_ms,
-                ":used": sum.used,
-            })?;
-        }
-        Ok(())
-    }
+    Ok(new)
 }
 
-/// Returns whether the row is new.
-fn insert(transaction: &Transaction<'_>, row: &Row<'_>) -> Result<bool, Refusal> {
-    let inserted = transaction.prepare_cached(INSERT)?.execute(named_params! {
-        ":month": row.month,
-        ":day": row.day,
-        ":id": row.id.as_bytes(),
-        ":request_id": row.request_id,
-        ":admitted_at_ms": row.admitted_at_ms,
-        ":ended_at_ms": row.ended_at_ms,
-        ":domain": row.domain,
-        ":user_id": row.user,
-        ":team_id": row.team,
-        ":plan": row.plan,
-        ":dialect": row.dialect,
-        ":endpoint": row.endpoint,
-        ":upstream": row.upstream,
-        ":model_requested": row.model_requested,
-        ":model_dispatched": row.model_dispatched,
-        ":model_groups": row.groups,
-        ":stream": row.stream,
-        ":outcome": row.outcome,
-        ":status": row.status,
-        ":messages": row.messages,
-        ":premium": row.premium,
-        ":input_tokens": row.input_tokens,
-        ":output_tokens": row.output_tokens,
-        ":cached_tokens": row.cached_tokens,
-        ":reasoning_tokens": row.reasoning_tokens,
-        ":estimated": row.estimated,
-        ":charges": row.charges_json(),
-        ":cost_micro_usd": row.cost_micro_usd,
-        ":price": row.price,
-        ":task": row.task,
-        ":attempt": row.attempt,
-        ":message_hash": row.message_hash,
-        ":first_byte_ms": row.first_byte_ms,
-        ":duration_ms": row.duration_ms,
-        ":degraded": row.degraded,
-    })?;
-    Ok(inserted == 1)
+/// Adds rows to their tables; returns those whose tables lead to something.
+fn write(transaction: &Transaction<'_>, folded: &Folded<'_>, alerts: bool) -> Result<Vec<Written>, Refusal> {
+    let mut written = Vec::new();
+    for (rollup, rows) in folded.tables() {
+        let returning = match rollup.then {
+            Then::Nothing => false,
+            Then::Alerts => alerts,
+            Then::Day | Then::Week | Then::Month => true,
+        };
+        let values = format!("VALUES ({})", places(rollup.fields().count()));
+        let mut upsert = transaction.prepare_cached(&rollup.upsert(&values, returning))?;
+        for (key, values) in rows {
+            bind(&mut upsert, key.iter().chain(values))?;
+            if !returning {
+                upsert.raw_execute()?;
+                continue;
+            }
+            let mut answer = upsert.raw_query();
+            let sum = answer.next()?.map(|row| row.get(key.len())).transpose()?;
+            // a statement that answers is done only when it was read to its end
+            while answer.next()?.is_some() {}
+            if let Some(sum) = sum {
+                let key = key.iter().cloned().map(Value::into_owned).collect();
+                written.push(Written { rollup, key, sum });
+            }
+        }
+    }
+    Ok(written)
+}
+
+fn bind(statement: &mut Statement<'_>, values: impl Iterator<Item = impl ToSql>) -> Result<(), Refusal> {
+    for (at, value) in values.enumerate() {
+        statement.raw_bind_parameter(at + 1, value)?;
+    }
+    Ok(())
+}
+
+/// `?1, ?2, …`
+fn places(count: usize) -> String {
+    let mut places = "?1".to_owned();
+    for at in 2..=count {
+        // a string takes everything
+        _ = write!(places, ", ?{at}");
+    }
+    places
+}
+
+/// Notes totals of refusals; a total never goes down.
+pub(super) fn record_refusals(
+    db: &mut Connection,
+    gateway: &str,
+    totals: &[RefusalTotal],
+) -> Result<(), Refusal> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut folded = Folded::default();
+    for RefusalTotal { day, reason, refused } in totals {
+        folded.add(
+            &REFUSALS,
+            vec![day.as_str().into(), gateway.into(), (*reason).into()],
+            vec![number(*refused).into()],
+        );
+    }
+    write(&transaction, &folded, false)?;
+    Ok(transaction.commit()?)
 }

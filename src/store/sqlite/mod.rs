@@ -10,7 +10,6 @@ mod ingest;
 mod outbox;
 mod read;
 mod reset;
-mod rollup;
 mod schema;
 
 use std::path::Path;
@@ -19,13 +18,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use uuid::Uuid;
 
 use self::error::{Refusal, permanent};
 use super::analytics::{Analytics, KnownUser, RefusalTotal};
 use super::audit::{AuditFilter, AuditRecord};
 use super::day::Day;
 use super::entry::Entry;
-use super::ledger::{Ingested, Ledger, LedgerTotals, MonthUsage, ResetRequest, Seen};
+use super::ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use super::{StoreError, row};
 use crate::quota::Domain;
@@ -34,6 +34,12 @@ use crate::quota::Domain;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared: more than all that one batch runs, or each batch would prepare all anew.
 const STATEMENTS_MAX: usize = 64;
+
+/// The writer's page cache: all pages that a batch of some thousand rows touches, or SQLite writes them twice.
+const CACHE_KIB: i64 = 64 << 10;
+/// Pages in the write-ahead log after which a commit copies them into the database, 80 MB: a page that many batches change
+/// is copied once.
+const CHECKPOINT_PAGES: i64 = 20_000;
 
 /// The ledger in a SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -126,6 +132,12 @@ impl Ledger for SqliteLedger {
         self.read("last_seen", move |db| read::last_seen(db, &user)).await
     }
 
+    async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError> {
+        let user = row::key(user).into_owned();
+        let but: Vec<String> = but.iter().map(|id| id.simple().to_string()).collect();
+        self.read("messages_since", move |db| read::messages_since(db, &user, since_ms, &but)).await
+    }
+
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
         let user = row::key(user).into_owned();
         self.read("history", move |db| read::history(db, &user, months)).await
@@ -156,7 +168,7 @@ impl Ledger for SqliteLedger {
 
     async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {
         let (gateway, totals) = (gateway.to_owned(), totals.to_vec());
-        self.write("record_refusals", move |db| rollup::record_refusals(db, &gateway, &totals)).await
+        self.write("record_refusals", move |db| ingest::record_refusals(db, &gateway, &totals)).await
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
@@ -193,6 +205,8 @@ fn connections(path: &Path) -> Result<(Connection, Connection), Refusal> {
         return Err(Refusal::Stays(format!("no write-ahead log in this place (mode `{mode}`)")));
     }
     writer.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    writer.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     // Nothing written so far may have needed write permission: ask for it now, not at the first message.
     writer.execute_batch("BEGIN IMMEDIATE; COMMIT;")?;
     schema::refuse_newer(&writer)?;

@@ -1,55 +1,14 @@
 //! The outbox of webhooks in SQLite.
 
 use async_trait::async_trait;
-use rusqlite::{Row, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{Row, TransactionBehavior, params};
 
 use super::SqliteLedger;
-use super::error::Refusal;
-use super::ingest::Sums;
 use super::reset::write_audit;
 use crate::store::StoreError;
 use crate::store::audit::Audit;
-use crate::store::entry::Entry;
-use crate::store::outbox::{Attempt, Claim, MESSAGE, Message, Outbox, OutboxCounts, Tried, candidates};
+use crate::store::outbox::{Attempt, Claim, MESSAGE, Message, Outbox, OutboxCounts, Tried};
 use crate::store::row::count;
-
-/// Notes what the totals that this batch has raised have reached. In the batch's transaction, after the totals.
-pub(super) fn note(transaction: &Transaction<'_>, sums: &Sums, batch: &[Entry]) -> Result<(), Refusal> {
-    let raised = |key: &str, epoch: u32, domain: &str| {
-        sums.0.keys().any(|(of, bucket, at)| of == domain && *at == epoch && bucket.key() == key)
-    };
-    for candidate in candidates(batch) {
-        let key =
-            format!("{}|{}|{}|{}", candidate.scope, candidate.owner, candidate.limit_name, candidate.period);
-        if !raised(&key, candidate.epoch, &candidate.domain) {
-            continue;
-        }
-        transaction
-            .prepare_cached(
-                "INSERT INTO webhook_outbox (id, webhook, event, data, used, at_ms, expires_at_ms)
-                 SELECT :id, :webhook, :event, :data, used, :at_ms, :expires_at_ms FROM user_usage
-                 WHERE domain = :domain AND scope = :scope AND owner = :owner AND limit_name = :limit_name
-                     AND period = :period AND epoch = :epoch AND used >= :reached_at
-                 ON CONFLICT (id) DO NOTHING",
-            )?
-            .execute(named_params! {
-                ":id": candidate.id,
-                ":webhook": candidate.webhook,
-                ":event": candidate.event,
-                ":data": candidate.data,
-                ":at_ms": candidate.at_ms,
-                ":expires_at_ms": candidate.expires_at_ms,
-                ":domain": candidate.domain,
-                ":scope": candidate.scope,
-                ":owner": candidate.owner,
-                ":limit_name": candidate.limit_name,
-                ":period": candidate.period,
-                ":epoch": candidate.epoch,
-                ":reached_at": candidate.reached_at,
-            })?;
-    }
-    Ok(())
-}
 
 fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     Ok(Message {

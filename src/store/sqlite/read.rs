@@ -4,12 +4,12 @@ use rusqlite::{Connection, Row, Transaction, params};
 use uuid::Uuid;
 
 use super::error::Refusal;
-use super::ingest::Sums;
 use crate::quota::Domain;
 use crate::store::audit::AuditRecord;
 use crate::store::counters::TOMBSTONE_MS;
 use crate::store::entry::charges;
-use crate::store::ledger::{LedgerTotals, MonthUsage, Seen};
+use crate::store::fold::Comparison;
+use crate::store::ledger::{LedgerTotals, Messages, MonthUsage, Seen};
 use crate::store::row::{self, UsageRow, count};
 use crate::store::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 
@@ -94,6 +94,23 @@ fn domain(row: &Row<'_>) -> rusqlite::Result<Domain> {
     Ok(Domain::from_text(row.get_ref(0)?.as_str()?))
 }
 
+/// Charged messages of a user; `but` are ids in hexadecimal digits.
+pub(super) fn messages_since(
+    db: &Connection,
+    user: &str,
+    since_ms: i64,
+    but: &[String],
+) -> Result<Messages, Refusal> {
+    let mut query = db.prepare_cached(
+        "SELECT coalesce(sum(messages), 0), coalesce(sum(messages) FILTER (WHERE premium), 0) FROM message_logs
+         WHERE user_id = ?1 AND admitted_at_ms >= ?2 AND lower(hex(id)) NOT IN (SELECT value FROM json_each(?3))",
+    )?;
+    let but = serde_json::Value::from(but).to_string();
+    let (total, premium) =
+        query.query_row(params![user, since_ms, but], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Messages { total: count(total)?, premium: count(premium)? })
+}
+
 /// One row a month, newest first.
 pub(super) fn history(db: &Connection, user: &str, months: u32) -> Result<Vec<MonthUsage>, Refusal> {
     let mut query = db.prepare_cached(
@@ -141,33 +158,19 @@ fn add(to: &mut MonthUsage, more: &MonthUsage) {
 /// Compares each total with the fold of all rows, in one snapshot. Reads the whole ledger, a row at a time.
 pub(super) fn fold_differences(db: &mut Connection) -> Result<Vec<(BucketTotal, u64)>, Refusal> {
     let snapshot = db.transaction()?;
-    let mut folded = Sums::default();
+    let mut comparison = Comparison::default();
     let mut query = snapshot.prepare("SELECT domain, charges FROM message_logs")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let text = row.get_ref("charges")?.as_str().map_err(rusqlite::Error::from)?;
-        let charges = charges::deserialize(&mut serde_json::Deserializer::from_str(text))
-            .map_err(|error| format!("the charges of a row cannot be read: {error}"))?;
-        folded.add(row.get_ref("domain")?.as_str().map_err(rusqlite::Error::from)?, &charges);
+        let text = |at: usize| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
+        comparison.fold(text(0)?, &charges::from_json(text(1)?)?);
     }
-    let mut differences = Vec::new();
     let mut query = snapshot.prepare("SELECT * FROM user_usage")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let stored = BucketTotal::try_from(usage_row(row)?)?;
-        let key = (row.get("domain")?, stored.bucket.clone(), stored.epoch);
-        let folded = folded.0.remove(&key).map_or(Ok(0), |sum| count(sum.used))?;
-        if stored.used != folded {
-            differences.push((stored, folded));
-        }
+        comparison.stored(row.get("domain")?, usage_row(row)?)?;
     }
-    for ((_, bucket, epoch), sum) in folded.0 {
-        let (period_start_ms, period_end_ms) = (sum.period_start_ms, sum.period_end_ms);
-        differences
-            .push((BucketTotal { bucket, epoch, period_start_ms, period_end_ms, used: 0 }, count(sum.used)?));
-    }
-    differences.sort();
-    Ok(differences)
+    Ok(comparison.differences()?)
 }
 
 /// Sums over the whole ledger.

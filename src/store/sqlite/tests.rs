@@ -93,7 +93,7 @@ async fn a_file_without_tables_says_what_to_do() {
     let error = ledger.verify_schema().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "sqlite verify_schema: the tables have version 0, this program needs 6: run `tollgate migrate`"
+        "sqlite verify_schema: the tables have version 0, this program needs 1: run `tollgate migrate`"
     );
     assert!(!error.transient);
     std::fs::remove_dir_all(folder).unwrap();
@@ -108,7 +108,7 @@ async fn a_newer_file_is_refused() {
     let path = file.folder.join("ledger.db");
     let error = SqliteLedger::open(&path).unwrap_err();
     let expected = format!(
-        "sqlite open: `{}`: the tables have version 99, this program knows 6: use a newer `tollgate`",
+        "sqlite open: `{}`: the tables have version 99, this program knows 1: use a newer `tollgate`",
         path.display()
     );
     assert_eq!((error.to_string(), error.transient), (expected, false));

@@ -17,7 +17,6 @@ use super::{File, file, is_test, read_tree};
 const TOLERATED: &[&[&str]] = &[
     &["config/entry.rs", "config/section.rs"],
     &["store/redis/link.rs", "store/redis/registry.rs"],
-    &["store/sqlite/ingest.rs", "store/sqlite/outbox.rs"],
     &["telemetry/metrics.rs", "telemetry/stores.rs"],
 ];
 

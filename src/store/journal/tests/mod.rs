@@ -94,6 +94,7 @@ pub(crate) fn begun() -> Entry {
         model_requested: "claude-3-opus".to_owned(),
         model_dispatched: "claude-3-opus".to_owned(),
         groups: vec!["premium".to_owned()],
+        premium: false,
         stream: true,
         outcome: Outcome::Crashed,
         status: 0,

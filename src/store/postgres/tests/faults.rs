@@ -35,7 +35,7 @@ async fn a_database_without_tables_says_what_to_do() {
     let error = ledger.verify_schema().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "postgres verify_schema: the tables have version 0, this program needs 6: run `tollgate migrate`"
+        "postgres verify_schema: the tables have version 0, this program needs 1: run `tollgate migrate`"
     );
     assert!(!error.transient);
     assert!(!ledger.load(&Domain::user("ada"), 0).await.unwrap_err().transient);
@@ -50,7 +50,7 @@ async fn a_newer_schema_is_refused() {
     let error = server.ledger.migrate().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "postgres migrate: the tables have version 99, this program knows 6: use a newer `tollgate`"
+        "postgres migrate: the tables have version 99, this program knows 1: use a newer `tollgate`"
     );
     assert!(!error.transient);
 }
@@ -162,7 +162,7 @@ async fn a_dropped_partition_is_made_again() {
     let server = server().await;
     let ledger = &server.ledger;
     ledger.ingest(&[entry("ada")]).await.unwrap();
-    let rolled_up = "usage_days, usage_day_users, usage_month_users, usage_week_users, usage_users, usage_day_actives, usage_week_actives, usage_month_actives, usage_day_outcomes, usage_day_latencies";
+    let rolled_up = "usage_days, usage_day_users, usage_month_users, usage_week_users, usage_users, usage_actives, usage_day_outcomes, usage_day_latencies";
     server
         .execute(&format!("DROP TABLE message_logs_2026_11; TRUNCATE user_usage, {rolled_up}"))
         .await

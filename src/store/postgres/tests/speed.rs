@@ -66,33 +66,12 @@ async fn what_was_done_to_one_user_is_read_by_index() {
     assert!(plan.contains("audit_log_subject"), "{plan}");
 }
 
-/// Writers lock totals in one order: the plan of the batch sorts before it inserts.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_batch_is_sorted_before_it_is_written() {
-    let server = filled().await;
-    let arrays = columns::COLUMNS.iter().enumerate().rev();
-    let statement = arrays.fold(ingest::statement("0", ""), |statement, (at, (_, kind))| {
-        statement.replace(&format!("${}::{kind}[]", at + 1), &format!("NULL::{kind}[]"))
-    });
-    let plan = plan(&server, &statement).await;
-    let (rows, totals) = plan.split_once("CTE added").unwrap();
-    let sorted_by = |part: &str, insert: &str, key: &str| {
-        let source = part.split_once(insert).unwrap().1;
-        source.split_once("Sort Key: ").is_some_and(|(_, keys)| keys.starts_with(key))
-    };
-    assert!(
-        sorted_by(rows, "Insert on message_logs", "incoming.month COLLATE \"C\", incoming.id\n"),
-        "{plan}"
-    );
-    assert!(sorted_by(totals, "Insert on user_usage", "log.domain"), "{plan}");
-}
-
 /// The suite's four writers would not notice: a statement that met a deadlock is sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_meet_no_deadlock() {
     let server = server().await;
     for _ in 0..3 {
-        server.execute("TRUNCATE message_logs, user_usage, usage_days, usage_day_users, usage_month_users, usage_day_teams, usage_day_actives").await.unwrap();
+        server.execute("TRUNCATE message_logs, user_usage, usage_days, usage_day_users, usage_month_users, usage_day_teams, usage_actives").await.unwrap();
         crate::store::ledger_suite::four_writers_of_the_same_rows_lose_nothing(&server).await;
     }
     // A session adds its figures when it ends.

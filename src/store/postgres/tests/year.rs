@@ -13,10 +13,10 @@ const YEAR: &str = "
     SELECT left(day, 7), user_id, sum(messages), sum(premium_messages), sum(input_tokens), sum(output_tokens),
         sum(cached_tokens), sum(cost_micro_usd)
     FROM usage_day_users GROUP BY 1, 2;
-    INSERT INTO usage_day_actives SELECT day, count(*) FROM usage_day_users GROUP BY day;
-    INSERT INTO usage_month_actives SELECT month, count(*) FROM usage_month_users GROUP BY month;
-    INSERT INTO usage_week_actives SELECT to_char(date_trunc('week', day::timestamp), 'YYYY-MM-DD'), count(DISTINCT user_id)
-    FROM usage_day_users GROUP BY 1;
+    INSERT INTO usage_actives SELECT 'day', day, count(*) FROM usage_day_users GROUP BY day;
+    INSERT INTO usage_actives SELECT 'month', month, count(*) FROM usage_month_users GROUP BY month;
+    INSERT INTO usage_actives SELECT 'week', to_char(date_trunc('week', day::timestamp), 'YYYY-MM-DD'), count(DISTINCT user_id)
+    FROM usage_day_users GROUP BY 2;
     INSERT INTO usage_days
     SELECT to_char(date '2025-11-25' + day, 'YYYY-MM-DD'), 'model-' || model, 'plan-' || plan, 450, 75, 1, 1, 1, 1
     FROM generate_series(0, 364) AS day, generate_series(1, 20) AS model, generate_series(1, 3) AS plan;

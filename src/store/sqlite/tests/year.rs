@@ -17,7 +17,7 @@ const YEAR: &str = "
     SELECT substr(day, 1, 7), user_id, sum(messages), sum(premium_messages), sum(input_tokens), sum(output_tokens),
         sum(cached_tokens), sum(cost_micro_usd)
     FROM usage_day_users GROUP BY 1, 2;
-    INSERT INTO usage_day_actives SELECT day, count(*) FROM usage_day_users GROUP BY day;";
+    INSERT INTO usage_actives SELECT 'day', day, count(*) FROM usage_day_users GROUP BY day;";
 
 /// A measurement: `cargo test --lib a_year_of_ten_million -- --ignored --nocapture`.
 #[tokio::test]

@@ -102,6 +102,15 @@ impl Ledger for FakeLedger {
     async fn last_seen(&self, _: &str) -> Result<Option<Seen>, StoreError> {
         unused("last_seen")
     }
+    async fn messages_since(
+        &self,
+        _: &str,
+        _: i64,
+        _: &[uuid::Uuid],
+    ) -> Result<crate::store::Messages, StoreError> {
+        unused("messages_since")
+    }
+
     async fn history(&self, _: &str, _: u32) -> Result<Vec<MonthUsage>, StoreError> {
         unused("history")
     }
