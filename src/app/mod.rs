@@ -105,7 +105,6 @@ impl App {
             rules: Arc::clone(&config.rules),
             clock: self.clock.clone(),
         });
-        gate.read_back();
         let (writer, writer_stop, writer_task) = self.start_writer(&gate, &stores.ledger);
         self.take_over_journal(&gate, &writer, was_killed).await?;
         let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
@@ -155,7 +154,6 @@ impl App {
             tracing::warn!(%late, "serving all the same");
             inherit(gate, &self.journal).context("the journal could not be read back")?;
         }
-        gate.all_read_back();
         if was_killed {
             gate.distrust(&self.leftovers.recent).await;
         }
@@ -188,7 +186,8 @@ impl App {
         ledger: &Arc<dyn crate::store::Ledger>,
     ) -> (WriterHandle, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
         let acknowledged = Arc::clone(gate);
-        let on_ack = Arc::new(move |entries: &[crate::store::Entry]| acknowledged.acknowledged(entries));
+        let on_ack =
+            Arc::new(move |entries: &[crate::store::Entry], up_to| acknowledged.acknowledged(entries, up_to));
         let (journal, ledger, clock) = (Arc::clone(&self.journal), Arc::clone(ledger), self.clock.clone());
         let writer = Writer::new(journal, ledger, clock, WriterOptions::default(), on_ack);
         let handle = writer.handle();
@@ -233,8 +232,8 @@ fn inherit(gate: &Gate, journal: &Journal) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        for (_, entry) in &batch {
-            gate.inherit(entry);
+        for (end, entry) in &batch {
+            gate.inherit(*end, entry);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::book::OpenHolds;
 use super::permit::OpenRequest;
 use super::row::{Asked, entry, message_key, with_attempt};
 use super::{Denied, Gate, OnOutage, Permit, Rules, Who};
@@ -128,7 +129,10 @@ impl Gate {
         let named = message.as_ref().map(|message| (message.as_str(), repeat + 1));
         let entry = Entry { degraded, ..entry(&rules, who, asked, (rid, now), &holds) };
         let entry = with_attempt(entry, named);
-        if let Err(error) = self.journal.begin(&entry) {
+        let limits: Arc<[LimitHold]> = holds.into();
+        let lease_ends_ms = self.clock.now_ms().saturating_add_unsigned(rules.lease_ms);
+        let open = OpenHolds { holds: Arc::clone(&limits), lease_ends_ms };
+        if let Err(error) = self.book.begin(domain, &entry, open) {
             // the guard gives the hold back
             tracing::warn!(%error, "the journal takes no new request");
             return Err(Denied::Unavailable(
@@ -136,9 +140,6 @@ impl Gate {
             ));
         }
         guard.armed = false;
-        let lease_ms = i64::try_from(rules.lease_ms).unwrap_or(i64::MAX);
-        let limits: Arc<[LimitHold]> = holds.into();
-        self.live.opened(domain, rid, Arc::clone(&limits), self.clock.now_ms().saturating_add(lease_ms));
         if degraded {
             self.counts.degraded.fetch_add(1, Ordering::Relaxed);
         }
@@ -156,7 +157,7 @@ impl Gate {
         let guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
         if call.message.is_some() {
             // an attempt that has just ended here must be known as charged, or its repeat would be charged too
-            self.own_settles(domain).await;
+            self.settle_own(domain).await;
         }
         let (lease_ms, message) = (rules.lease_ms, call.message);
         let verdict =
@@ -173,9 +174,9 @@ impl Gate {
             return Ok(Verdict::Admitted { now_ms: self.clock.now_ms(), repeat: 0, degraded: false });
         }
         let mut verdict = self.reserve_on(&self.counters, reserve).await;
-        if matches!(verdict, Ok(Verdict::Refused { .. })) && self.live.is_settling(domain) {
+        if matches!(verdict, Ok(Verdict::Refused { .. })) && self.book.is_settling(domain) {
             // what has just ended here may still look as if it were in flight: nobody is refused for that
-            self.own_settles(domain).await;
+            self.settle_own(domain).await;
             verdict = self.reserve_on(&self.counters, reserve).await;
         }
         match verdict {
@@ -238,7 +239,7 @@ impl Gate {
             }
             OnOutage::Ledger => {
                 let Some(fallback) = &self.fallback else { return Err(unavailable()) };
-                self.outage.touched(reserve.domain);
+                self.book.mark_dirty(reserve.domain.clone());
                 match self.reserve_on(fallback, reserve).await {
                     Ok(Verdict::Admitted { now_ms, repeat, .. }) => {
                         Ok(Verdict::Admitted { now_ms, repeat, degraded: true })
@@ -265,7 +266,7 @@ struct ReserveGuard<'a> {
 impl Drop for ReserveGuard<'_> {
     fn drop(&mut self) {
         if self.armed {
-            self.gate.settles.push(self.domain.clone(), self.rid, Vec::new());
+            self.gate.settler.settle_soon(self.gate.book.release(self.domain, self.rid));
         }
     }
 }

@@ -41,7 +41,7 @@ impl Gate {
     pub async fn explain(&self, who: &Who, model: &str) -> Result<Explanation, StoreError> {
         let (rules, now) = (self.rules(), self.now());
         let domain = &who.subject.domain;
-        self.own_settles(domain).await;
+        self.settle_own(domain).await;
         let covering = who.plan.limits.iter().filter(|limit| limit.covers(model));
         let mut holds: Vec<_> = covering.map(|limit| rules.policy.hold(limit, &who.subject, now)).collect();
         self.read(&self.counters, domain, &mut holds).await?;

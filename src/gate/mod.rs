@@ -5,10 +5,10 @@
 
 mod admit;
 mod alerts;
+mod book;
 mod denied;
 mod explain;
 mod fallback;
-mod live;
 mod outage;
 mod permit;
 mod recover;
@@ -36,10 +36,10 @@ pub use who::Who;
 
 use crate::clock::{Clock, Timestamp};
 use crate::quota::Policy;
-use crate::store::journal::Journal;
+use crate::store::journal::{Journal, Position};
 use crate::store::{Counters, Entry, Ledger};
-use live::Live;
-use settle::SettleQueue;
+use book::Book;
+use settle::Settler;
 
 /// What to do while the counters cannot be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,34 +108,38 @@ pub struct Gate {
     ledger: Arc<dyn Ledger>,
     journal: Arc<Journal>,
     rules: ArcSwap<Rules>,
-    live: Live,
-    settles: SettleQueue,
+    book: Arc<Book>,
+    settler: Settler,
     loads: recover::Loads,
     outage: outage::Outage,
     refusals: refusals::Refusals,
     clock: Clock,
     /// The counters' clock minus ours, in milliseconds: periods are cut by the store's time, which all gateways share.
     offset_ms: AtomicI64,
-    counts: GateCounts,
+    counts: Arc<GateCounts>,
 }
 
 impl Gate {
     /// Builds the gate. [`Gate::run`] must run beside it.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let book = Arc::new(Book::new(Arc::clone(&parts.journal)));
+        let counts = Arc::<GateCounts>::default();
+        let (counters, fallback) = (Arc::clone(&parts.counters), parts.fallback.clone());
+        let settler = Settler::new(counters, fallback, Arc::clone(&book), Arc::clone(&counts));
         Arc::new(Self {
             counters: parts.counters,
             fallback: parts.fallback,
             ledger: parts.ledger,
             journal: parts.journal,
             rules: ArcSwap::new(parts.rules),
-            live: Live::default(),
-            settles: SettleQueue::default(),
+            book,
+            settler,
             loads: recover::Loads::default(),
             outage: outage::Outage::default(),
             refusals: refusals::Refusals::new(parts.clock.request_id().simple().to_string()),
             clock: parts.clock,
             offset_ms: AtomicI64::new(0),
-            counts: GateCounts::default(),
+            counts,
         })
     }
 
@@ -168,14 +172,14 @@ impl Gate {
         self.offset_ms.store(store_now_ms.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
     }
 
-    /// The writer tells which entries the ledger has.
-    pub fn acknowledged(&self, entries: &[Entry]) {
-        self.live.acknowledged(entries, self.clock.now_ms());
+    /// The writer tells which entries the ledger has, and up to which place of the journal that holds for all.
+    pub fn acknowledged(&self, entries: &[Entry], up_to: Position) {
+        self.book.in_ledger(entries, up_to, self.clock.now_ms());
     }
 
     /// Holds of requests in flight in this process.
     pub fn holds_open(&self) -> u64 {
-        self.live.open_count()
+        self.book.open_count()
     }
 
     /// Counts for the metrics page.

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use super::Gate;
+use super::book::Settlement;
 use crate::clock::Stopwatch;
 use crate::quota::{Domain, LimitHold};
 use crate::store::entry::Tokens;
@@ -156,15 +157,18 @@ impl Gate {
         if !is_charged(ending.outcome, answered) {
             entry.charges.iter_mut().for_each(|charge| charge.amount = 0);
         }
-        let charges: Vec<_> = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
-        // known here before the writer can see it, so that its acknowledgement finds it
-        self.live.ended(&domain, entry.id, charges.clone(), self.clock.now_ms());
-        if let Err(error) = self.journal.end(&entry) {
+        let settlement = self.enter_end(&domain, &entry);
+        self.settler.settle(settlement);
+    }
+
+    /// Writes down that a request has ended. What is returned is still to be settled.
+    pub(super) fn enter_end(&self, domain: &Domain, entry: &Entry) -> Settlement {
+        let (settlement, written) = self.book.end(domain, entry);
+        if let Err(error) = written {
             self.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");
-            self.live.acknowledged(std::slice::from_ref(&entry), self.clock.now_ms());
         }
-        self.settle_soon(domain, entry.id, charges);
+        settlement
     }
 }
 

@@ -47,7 +47,7 @@ impl Gate {
         if counters.read(domain, &mut []).await?.is_some() {
             return Ok(());
         }
-        if !self.live.is_complete() {
+        if !self.book.is_complete() {
             return Err(StoreError::transient(
                 StoreKind::Journal,
                 "load",
@@ -59,7 +59,7 @@ impl Gate {
             self.counts.rebuilds.fetch_add(1, Ordering::Relaxed);
         }
         // read after the snapshot: what the ledger took meanwhile is a tombstone or still known here
-        counters.announce(domain, &self.live.announcements(domain, self.clock.now_ms())).await
+        counters.announce(domain, &self.book.announcements(domain, self.clock.now_ms())).await
     }
 
     /// After a run that was killed: its last ENDs may have reached the ledger and never the counters. These domains are
@@ -69,7 +69,7 @@ impl Gate {
             let domain = Domain::from_text(domain);
             if let Err(error) = self.counters.forget(&domain).await {
                 tracing::debug!(%error, "a domain could not be made cold yet");
-                self.settles.spoil(domain);
+                self.book.mark_dirty(domain);
             }
         });
         forgotten.buffer_unordered(DISTRUST_AT_ONCE).for_each(|()| std::future::ready(())).await;
@@ -80,13 +80,13 @@ impl Gate {
         loop {
             let domains = match self.counters.next_event().await {
                 CountersEvent::Rebuilt(domain) => vec![domain],
-                CountersEvent::Reconnected => self.live.domains(),
+                CountersEvent::Reconnected => self.book.domains(),
             };
             for domain in domains {
-                let known = self.live.announcements(&domain, self.clock.now_ms());
+                let known = self.book.announcements(&domain, self.clock.now_ms());
                 if let Err(error) = self.counters.announce(&domain, &known).await {
                     tracing::warn!(%error, "could not announce the requests of a domain");
-                    self.settles.spoil(domain);
+                    self.book.mark_dirty(domain);
                 }
             }
         }

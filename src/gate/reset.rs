@@ -28,7 +28,7 @@ impl Gate {
                 fallback.open_epoch(&domain, &epoch).await?;
             }
             if let Err(error) = self.counters.open_epoch(&domain, &epoch).await {
-                self.settles.spoil(domain);
+                self.book.mark_dirty(domain);
                 return Err(error);
             }
         }

@@ -69,7 +69,7 @@ impl Bench {
 
     fn start_writer(&mut self) {
         let gate = Arc::clone(&self.gate);
-        let on_ack = Arc::new(move |entries: &[Entry]| gate.acknowledged(entries));
+        let on_ack = Arc::new(move |entries: &[Entry], up_to| gate.acknowledged(entries, up_to));
         let (journal, ledger) = (Arc::clone(&self.journal), Arc::clone(&self.ledger));
         let writer = Writer::new(journal, ledger, self.clock.clone(), WriterOptions::default(), on_ack);
         self.tasks.push(tokio::spawn(async move {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::Gate;
 use crate::quota::Domain;
 use crate::store::journal::{OpenRequest, Position};
@@ -22,20 +20,14 @@ const MEND_EVERY: Duration = Duration::from_millis(500);
 /// How often the fall-back counters are loaded anew during an outage, to see what other gateways have recorded.
 const FALLBACK_FRESH_ROUNDS: u32 = 2;
 
-/// More settles under way than this are not followed one by one.
-const UNSETTLED_MAX: usize = 10_000;
-
-/// A place in the journal, and what had ended before it and was not settled yet.
-struct Mark {
-    up_to: Position,
-    unsettled: Vec<(Domain, Uuid)>,
-}
+/// How long a reader, or a request that would be refused, waits for this gateway's own settles.
+const OWN_SETTLES_WAIT: Duration = Duration::from_millis(250);
 
 impl Gate {
     /// Runs all of it until the task is dropped.
     pub async fn run(self: Arc<Self>) {
         tokio::join!(
-            self.run_settles(),
+            self.settler.run(),
             self.run_announcements(),
             self.run_renewals(),
             self.run_sweeps(),
@@ -55,43 +47,36 @@ impl Gate {
                 }
                 None => entry.charges.iter_mut().for_each(|charge| charge.amount = 0),
             }
-            let charges: Vec<_> = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
-            let domain = Domain::from_text(&entry.domain);
-            // known here before the writer can see it, so that its acknowledgement finds it
-            self.live.ended(&domain, entry.id, charges.clone(), self.clock.now_ms());
-            if let Err(error) = self.journal.end(&entry) {
-                tracing::error!(%error, id = %entry.id, "the journal did not take the end of a crashed request");
-            }
+            let settlement = self.enter_end(&Domain::from_text(&entry.domain), &entry);
             // the hold of the crashed process need not wait for its lease
-            self.settles.push(domain, entry.id, charges);
+            self.settler.settle_soon(settlement);
         }
     }
 
-    /// To be called before the writer starts: what it acknowledges until [`Gate::all_read_back`] is not lost.
-    pub fn read_back(&self) {
-        self.live.read_back();
-    }
-
-    /// Every request of an earlier run was handed to [`Gate::inherit`], or stands in the ledger.
-    pub fn all_read_back(&self) {
-        self.live.all_read_back();
-    }
-
     /// Remembers a request that stands in the journal and not yet in the ledger.
-    pub fn inherit(&self, entry: &Entry) {
-        let charges = entry.charges.iter().filter(|charge| charge.amount > 0).cloned().collect();
-        self.live.inherited(&Domain::from_text(&entry.domain), entry.id, charges, self.clock.now_ms());
+    pub fn inherit(&self, end: Position, entry: &Entry) {
+        self.book.inherit(end, entry);
+    }
+
+    /// Waits for this gateway's own settles of a domain, so that what has ended no longer counts as in flight.
+    pub(super) async fn settle_own(&self, domain: &Domain) {
+        self.book.wait_settled(Some(domain), OWN_SETTLES_WAIT).await;
+    }
+
+    /// Waits until all that was handed over is settled or given up. False: some is not after `at_most`.
+    pub async fn settled(&self, at_most: Duration) -> bool {
+        self.book.wait_settled(None, at_most).await
     }
 
     async fn run_renewals(&self) {
         loop {
             let lease_ms = self.rules.load().lease_ms;
             tokio::time::sleep(Duration::from_millis(lease_ms / 3)).await;
-            for (domain, rids) in self.live.open_requests() {
+            for (domain, rids) in self.book.open_requests() {
                 match self.counters.renew(&domain, &rids, lease_ms).await {
                     Ok(lost) => {
                         let ends_ms = self.clock.now_ms().saturating_add_unsigned(lease_ms);
-                        self.live.renewed(&domain, &rids, ends_ms);
+                        self.book.renewed(&domain, &rids, ends_ms);
                         if !lost.is_empty() {
                             self.announce_again(&domain).await;
                         }
@@ -103,7 +88,7 @@ impl Gate {
     }
 
     async fn announce_again(&self, domain: &Domain) {
-        let known = self.live.announcements(domain, self.clock.now_ms());
+        let known = self.book.announcements(domain, self.clock.now_ms());
         if let Err(error) = self.counters.announce(domain, &known).await {
             tracing::debug!(%error, "holds were not put back");
         }
@@ -112,11 +97,7 @@ impl Gate {
     async fn run_sweeps(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            let now_ms = self.clock.now_ms();
-            self.live.acknowledged(&[], now_ms);
-            if self.journal.pending_events() == 0 {
-                self.live.all_acknowledged(now_ms);
-            }
+            self.book.sweep(self.clock.now_ms());
             match self.counters.sweep().await {
                 Ok(expired) => _ = self.counts.expired.fetch_add(expired, Ordering::Relaxed),
                 Err(error) => tracing::debug!(%error, "expired holds were not swept"),
@@ -124,23 +105,8 @@ impl Gate {
         }
     }
 
-    /// Is all settled now that had ended when `mark` was made? Then the journal need not be read up to there again.
-    fn note_settled(&self, mark: &mut Option<Mark>) {
-        if let Some(old) = mark {
-            old.unsettled.retain(|(domain, rid)| !self.live.is_settled(domain, *rid));
-            if !old.unsettled.is_empty() {
-                return;
-            }
-            self.journal.settled(old.up_to);
-        }
-        // a request is known as ended before its END is written: what is settled by then is settled
-        let up_to = self.journal.last_end();
-        *mark = self.live.unsettled(UNSETTLED_MAX).map(|unsettled| Mark { up_to, unsettled });
-    }
-
-    /// After an outage, and for domains whose settles were given up: forget, so that the next request loads them.
+    /// After an outage, and for domains that are dirty for another reason.
     async fn run_mending(&self) {
-        let mut mark = None;
         for round in 0_u32.. {
             tokio::time::sleep(MEND_EVERY).await;
             if self.outage.is_open() {
@@ -152,55 +118,48 @@ impl Gate {
                 }
                 self.outage.closed();
             }
-            let mut spoiled = self.settles.take_dirty();
-            spoiled.extend(self.outage.take_touched());
-            if spoiled.is_empty() {
-                self.note_settled(&mut mark);
-                continue;
-            }
-            // a settle that was given up looks settled
-            mark = None;
-            if !self.can_load(&spoiled).await {
-                for domain in spoiled {
-                    self.settles.spoil(domain);
-                }
-                continue;
-            }
-            for domain in spoiled {
-                if let Err(error) = self.counters.forget(&domain).await {
-                    tracing::debug!(%error, "a domain could not be made cold");
-                    self.settles.spoil(domain);
-                }
+            let left = self.mend(self.book.take_dirty()).await;
+            self.book.mended(left);
+        }
+    }
+
+    /// Makes dirty domains cold, so that the next request loads them. Gives those that could not be.
+    async fn mend(&self, dirty: HashSet<Domain>) -> HashSet<Domain> {
+        if !self.can_load(&dirty).await {
+            return dirty;
+        }
+        let mut left = HashSet::new();
+        for domain in dirty {
+            if let Err(error) = self.counters.forget(&domain).await {
+                tracing::debug!(%error, "a domain could not be made cold");
+                left.insert(domain);
             }
         }
+        left
     }
 
     /// Does the ledger answer? While it does not, counters that may lack something are better than none: a cold domain
     /// could not be loaded, and its users would be refused.
     async fn can_load(&self, domains: &HashSet<Domain>) -> bool {
         let Some(domain) = domains.iter().next() else { return true };
-        self.live.is_complete() && self.ledger.load(domain, self.now().as_millisecond()).await.is_ok()
+        self.book.is_complete() && self.ledger.load(domain, self.now().as_millisecond()).await.is_ok()
     }
 
-    /// Has every domain been loaded anew that had to be?
+    /// Has every domain been made cold that had to be?
     pub fn is_mended(&self) -> bool {
-        !self.settles.is_dirty() && !self.outage.has_touched()
+        !self.book.is_dirty()
     }
 
     async fn freshen_fallback(&self) {
         let Some(fallback) = &self.fallback else { return };
-        let touched = self.outage.take_touched();
-        if !self.can_load(&touched).await {
-            for domain in &touched {
-                self.outage.touched(domain);
-            }
+        let dirty = self.book.dirty();
+        if !self.can_load(&dirty).await {
             return;
         }
-        for domain in touched {
+        for domain in dirty {
             if let Err(error) = fallback.forget(&domain).await {
                 tracing::debug!(%error, "a fall-back domain could not be made cold");
             }
-            self.outage.touched(&domain);
         }
     }
 }

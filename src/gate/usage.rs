@@ -36,7 +36,7 @@ impl Gate {
     pub async fn usage(&self, who: &Who) -> Result<UsageView, StoreError> {
         let rules = self.rules.load_full();
         let domain = &who.subject.domain;
-        self.own_settles(domain).await;
+        self.settle_own(domain).await;
         let now = self.now();
         let limits = who.plan.limits.iter();
         let mut limits: Vec<_> = limits.map(|limit| rules.policy.hold(limit, &who.subject, now)).collect();

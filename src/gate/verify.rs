@@ -113,7 +113,7 @@ impl Gate {
     /// The ledger's totals plus what stands in this gateway's journal only.
     fn expected(&self, domain: &Domain, totals: DomainTotals) -> Vec<BucketTotal> {
         let DomainTotals { mut buckets, recent, .. } = totals;
-        for announcement in self.live.announcements(domain, self.clock.now_ms()) {
+        for announcement in self.book.announcements(domain, self.clock.now_ms()) {
             let Announcement::Ended { rid, charges } = announcement else { continue };
             if recent.contains(&rid) {
                 continue;

@@ -12,9 +12,9 @@ use super::{Inner, Position};
 
 const NOTE: &str = "done";
 
-/// A segment is done only so long after the ledger has taken the last of it: until then its requests are still announced to
-/// gateways whose snapshot of the ledger may be older, and after a crash their domains must be loaded anew instead.
-pub(super) const ANNOUNCED_MS: i64 = 60_000;
+/// How long a request is still announced after the ledger has taken it: longer than any snapshot of the ledger is under way.
+/// A segment is not done before that: after a crash nobody announces its requests, and their domains are loaded anew instead.
+pub const ANNOUNCED_MS: i64 = 60_000;
 
 /// The note.
 #[derive(Default, Deserialize, Serialize)]
@@ -89,7 +89,7 @@ impl State {
             && !self.to_rescue.contains(&sequence)
             && !segment.poisoned
             && !segment.damaged;
-        let settled = sequence < self.settled.segment || self.settled >= self.last_end;
+        let settled = segment.unsettled == 0 && self.counters_clean;
         let announced = now_ms.saturating_sub(segment.quiet_since_ms) <= ANNOUNCED_MS;
         // of a parked END only the BEGIN stands on the disk
         let ended = segment.open == 0 && segment.acked == segment.ends && self.parked.is_empty();

@@ -21,6 +21,7 @@ mod shorten;
 mod space;
 mod state;
 
+pub use done::ANNOUNCED_MS;
 pub use error::JournalError;
 pub use reader::Reader;
 pub use recovery::{OpenRequest, Recovery};
@@ -70,7 +71,7 @@ pub struct Position {
     pub segment: u64,
     /// Byte behind the END's record.
     pub offset: u64,
-    /// The how-manieth END of its segment it is, from 1: for counting only, it plays no part in comparisons.
+    /// Which END of its segment it is, from 1: for counting only, it plays no part in comparisons.
     pub index: u32,
 }
 
@@ -219,7 +220,7 @@ impl Journal {
             Ok(place) => place,
             Err(error) => {
                 tracing::error!(%error, rid = %entry.id, "no journal segment takes the end of a request: it waits in memory");
-                state.park(entry.id, Parked { record, ended_at_ms: entry.ended_at_ms });
+                state.park(Parked { rid: entry.id, record, ended_at_ms: entry.ended_at_ms });
                 return Ok(None);
             }
         };
@@ -232,6 +233,11 @@ impl Journal {
         }
         self.inner.ends.notify_waiters();
         Ok(Some(position))
+    }
+
+    /// Does this request's END still wait in memory?
+    pub fn is_parked(&self, rid: Uuid) -> bool {
+        self.inner.lock().parked.iter().any(|parked| parked.rid == rid)
     }
 
     /// Notes that the ledger has every END up to here. An older position than the last is no error and changes nothing.
@@ -255,17 +261,25 @@ impl Journal {
         written
     }
 
-    /// Notes that every END up to here is settled in the counters: what the ledger has too need not be read at the next
-    /// start.
-    pub fn settled(&self, up_to: Position) {
-        let mut state = self.inner.lock();
-        state.settled = state.settled.max(up_to);
+    /// Notes that the END at this place is settled in the counters. To be told once for each END.
+    pub fn settled(&self, end: Position) {
+        if let Some(segment) = self.inner.lock().segments.get_mut(&end.segment) {
+            segment.unsettled = segment.unsettled.saturating_sub(1);
+        }
     }
 
-    /// Every END up to here is said to be settled.
+    /// Says whether the counters may lack something that was settled. While they may, and until this is called first, no
+    /// segment is noted as done: a start must find the domains of its requests.
+    pub fn set_counters_dirty(&self, dirty: bool) {
+        self.inner.lock().counters_clean = !dirty;
+    }
+
+    /// ENDs of this run that are not settled; `None` while the counters may lack something.
     #[cfg(test)]
-    pub(crate) fn settled_position(&self) -> Position {
-        self.inner.lock().settled
+    pub(crate) fn unsettled(&self) -> Option<u64> {
+        let state = self.inner.lock();
+        let unsettled = state.segments.values().map(|segment| u64::from(segment.unsettled));
+        state.counters_clean.then(|| unsettled.sum())
     }
 
     /// A cursor over the ENDs that the ledger does not have.

@@ -37,8 +37,8 @@ pub(super) struct State {
     pub(super) watermark: Position,
     /// The newest END.
     pub(super) last_end: Position,
-    /// Every END up to here is settled in the counters.
-    pub(super) settled: Position,
+    /// The counters lack nothing that was settled.
+    pub(super) counters_clean: bool,
     /// This segment and all before it are noted as done; 0: none.
     pub(super) done_up_to: u64,
     /// Every END up to here is on the disk, not only in the page cache.
@@ -81,6 +81,8 @@ pub(super) struct Segment {
     pub(super) ends: u32,
     /// How many of them the ledger has.
     pub(super) acked: u32,
+    /// How many ENDs of this run are not settled in the counters.
+    pub(super) unsettled: u32,
     /// How many open requests have their BEGIN here.
     pub(super) open: u32,
     /// When the last thing happened to it (written full, acknowledged), milliseconds since 1970: its retention counts
@@ -106,6 +108,8 @@ pub(super) struct Spare {
 
 /// An END that waits in memory for a disk that takes it.
 pub(super) struct Parked {
+    /// Whose it is.
+    pub(super) rid: Uuid,
     /// The whole record.
     pub(super) record: Vec<u8>,
     /// When the request ended, milliseconds since 1970.
@@ -196,6 +200,8 @@ impl State {
     pub(super) fn note_end(&mut self, segment: u64, offset: u64, ended_at_ms: i64) -> Position {
         let index = self.segments.get_mut(&segment).map_or(0, |segment| {
             segment.ends += 1;
+            // of an END that is written in place of another nobody tells: its segment is read at the next start
+            segment.unsettled += 1;
             segment.ends
         });
         let position = Position { segment, offset, index };
@@ -207,8 +213,8 @@ impl State {
     }
 
     /// Notes that a request has ended and no segment takes its END. Its room stays promised.
-    pub(super) fn park(&mut self, rid: Uuid, parked: Parked) {
-        self.close_request(rid);
+    pub(super) fn park(&mut self, parked: Parked) {
+        self.close_request(parked.rid);
         self.reserved += parked.record.len() as u64;
         self.oldest_pending_ms.get_or_insert(parked.ended_at_ms);
         self.parked.push(parked);

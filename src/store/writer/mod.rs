@@ -32,8 +32,8 @@ const BATCH_BYTES: usize = 2 << 20;
 /// So many rows at least are tried together to tell a bad row from a ledger at fault.
 const SIFT_ROWS: usize = 16;
 
-/// Is told of entries that the journal is done with: the ledger has them, or will never take them.
-pub type OnAck = Arc<dyn Fn(&[Entry]) + Send + Sync>;
+/// Is told of entries that the ledger has, or will never take, and up to which place of the journal that holds for all.
+pub type OnAck = Arc<dyn Fn(&[Entry], Position) + Send + Sync>;
 
 /// How the writer batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,14 +156,12 @@ impl Writer {
         };
         let watermark = self.journal.acked_position();
         let news = batch.positions.partition_point(|position| *position <= watermark);
-        if news < batch.entries.len() {
+        if let Some(last) = batch.positions.last().filter(|last| **last > watermark) {
             // Before the ACK: whoever waited for a flush finds that all were told.
-            (self.on_ack)(&batch.entries[news..]);
-        }
-        if let Some(last) = batch.positions.last()
-            && let Err(error) = self.journal.ack(*last)
-        {
-            tracing::warn!(%error, "an ACK is not written; after a restart the ledger is told again");
+            (self.on_ack)(&batch.entries[news..], *last);
+            if let Err(error) = self.journal.ack(*last) {
+                tracing::warn!(%error, "an ACK is not written; after a restart the ledger is told again");
+            }
         }
         self.check_incarnation(ingested.incarnation);
     }

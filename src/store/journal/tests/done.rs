@@ -21,6 +21,14 @@ fn acknowledge(journal: &Journal, clock: &Clock) {
     clock.advance(Duration::from_millis(ANNOUNCED_MS.unsigned_abs() + 1));
 }
 
+/// Every END is settled.
+fn settle_all(journal: &Journal) {
+    for segment in journal.inner.lock().segments.values_mut() {
+        segment.unsettled = 0;
+    }
+    journal.set_counters_dirty(false);
+}
+
 /// A journal of several segments whose ENDs the ledger has.
 fn acknowledged(dir: &TempDir) -> (Journal, Clock) {
     let (journal, clock) = start(dir);
@@ -58,7 +66,7 @@ fn damage(dir: &TempDir) {
 fn what_is_done_is_not_read_again() {
     let dir = TempDir::new();
     let (journal, _clock) = acknowledged(&dir);
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     noted(&dir, &journal);
     let (ends, bytes) = (journal.last_end(), journal.bytes());
     let crashed = dir.crash();
@@ -78,7 +86,7 @@ fn what_is_done_is_not_read_again() {
 fn what_is_done_is_there_for_a_replay() {
     let dir = TempDir::new();
     let (journal, _clock) = acknowledged(&dir);
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     noted(&dir, &journal);
     let crashed = dir.crash();
     let (journal, _) = open(&crashed);
@@ -103,7 +111,7 @@ fn what_is_not_settled_is_told_after_a_crash() {
     assert_eq!(note(&dir), None, "in the ledger, and perhaps not in the counters");
     let (_journal, recovery) = open(&dir.crash());
     assert_eq!(recovery.recent, ["user:user_123"]);
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     noted(&dir, &journal);
     let begun = Entry { domain: "user:later".to_owned(), ..begun() };
     journal.begin(&begun).unwrap();
@@ -122,14 +130,14 @@ fn an_open_request_keeps_its_segment_and_all_after_it() {
         one_request(&journal);
     }
     acknowledge(&journal, &clock);
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     std::thread::sleep(Duration::from_millis(600));
     let (_journal, recovery) = open(&dir.crash());
     assert_eq!(recovery.open.len(), 1);
     assert_eq!(recovery.open[0].entry, waiting);
     journal.end(&ended(&waiting)).unwrap();
     acknowledge(&journal, &clock);
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     noted(&dir, &journal);
 }
 
@@ -137,7 +145,7 @@ fn an_open_request_keeps_its_segment_and_all_after_it() {
 fn a_segment_of_another_size_or_a_note_of_nonsense_is_read_as_ever() {
     let dir = TempDir::new();
     let (journal, _clock) = acknowledged(&dir);
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     noted(&dir, &journal);
     for spoil in [
         |dir: &TempDir| std::fs::write(dir.journal().join("done"), "{\"segments\":").unwrap(),
@@ -164,7 +172,7 @@ fn what_is_still_announced_is_told_after_a_crash() {
         one_request(&journal);
     }
     journal.ack(journal.last_end()).unwrap();
-    journal.settled(journal.last_end());
+    settle_all(&journal);
     clock.advance(Duration::from_millis(ANNOUNCED_MS.unsigned_abs()));
     std::thread::sleep(Duration::from_millis(600));
     assert_eq!(note(&dir), None);

@@ -30,7 +30,7 @@ impl Bench {
         let journal = Arc::new(open(&dir).0);
         let told = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&told);
-        let on_ack: OnAck = Arc::new(move |entries: &[Entry]| {
+        let on_ack: OnAck = Arc::new(move |entries: &[Entry], _| {
             noted.lock().unwrap().extend(entries.iter().map(|entry| entry.id));
         });
         let store: Arc<dyn Ledger> = Arc::<FakeLedger>::clone(&ledger);
