@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::auth::{AuthOptions, AuthSetupError, Authenticator, ClientRules};
 use crate::clock::Clock;
-use crate::config::{self, Settings};
+use crate::config::{OutageSetting, Settings};
 use crate::gate::{OnOutage, Rules};
 use crate::quota::{Pattern, PriceList};
 use crate::upstream::UpstreamTable;
@@ -90,9 +90,9 @@ fn rules(settings: &Settings) -> Rules {
         policy: settings.quota.policy.clone(),
         lease_ms: settings.quota.lease_ms,
         on_outage: match settings.quota.on_outage {
-            config::OnOutage::Ledger => OnOutage::Ledger,
-            config::OnOutage::Deny => OnOutage::Deny,
-            config::OnOutage::Allow => OnOutage::Allow,
+            OutageSetting::Ledger => OnOutage::Ledger,
+            OutageSetting::Deny => OnOutage::Deny,
+            OutageSetting::Allow => OnOutage::Allow,
         },
         webhooks: settings.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
     }

@@ -3,6 +3,7 @@
 mod analytics;
 mod check;
 mod client;
+mod config;
 mod demo;
 mod migrate;
 mod operate;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Settings};
+use crate::config::{Settings, load};
 
 /// A reverse-proxy quota gateway for LLM providers.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Check the configuration, all problems at once.
     Check(check::CheckArgs),
+    /// Print the JSON Schema of the configuration, for editors.
+    Config(config::ConfigArgs),
     /// Print a token signed with the first issuer that has a secret.
     Token(token::TokenArgs),
     /// Show a user's usage, from the running gateway.
@@ -69,7 +72,7 @@ impl ConfigArg {
     /// # Errors
     /// All its problems.
     pub fn load(&self) -> Result<Settings> {
-        Ok(config::load(&self.file, &|name| std::env::var(name).ok())?)
+        Ok(load(&self.file, &|name| std::env::var(name).ok())?)
     }
 }
 
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Usage(args) => usage::show(&args),
         Command::Reset(args) => usage::reset(&args),

@@ -7,17 +7,30 @@ use std::path::Path;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::entry::Entry;
 use super::reading::{Reported, quoted};
+use super::section::Section;
 
 /// A bundle of all public authorities is below 300 KiB, in bytes.
 const FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
 
-/// The certificates in the PEM file at `path`, which `entry` names, DER-encoded.
-pub(super) fn read(entry: &Entry<'_>, path: &str) -> Result<Vec<Vec<u8>>, Reported> {
-    certificates(Path::new(path)).map_err(|reason| {
+/// The certificates in the file that a key names, DER-encoded; empty if the key is missing or its text empty.
+/// `without_tls`: the key of a URL that makes it useless, what that URL has, and what it should begin with.
+pub(super) fn read(
+    section: &Section<'_>,
+    key: &str,
+    without_tls: Option<(&str, &str, &str)>,
+) -> Result<Vec<Vec<u8>>, Reported> {
+    let Some((path, setting)) = section.optional_text(key)?.zip(section.get(key)) else {
+        return Ok(Vec::new());
+    };
+    if let Some((url, found, wanted)) = without_tls {
+        let hint = format!("write `{wanted}` in `{url}`, or remove the key");
+        let found = format!("a file although `{url}` {found}");
+        return Err(setting.wrong(found, format!("a file beside `{wanted}`"), Some(hint)));
+    }
+    certificates(Path::new(&path)).map_err(|reason| {
         let allowed = "a readable PEM file with one certificate or more";
-        entry.wrong(format!("{}: {reason}", quoted(path)), allowed, None)
+        setting.wrong(format!("{}: {reason}", quoted(&path)), allowed, None)
     })
 }
 

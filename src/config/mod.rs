@@ -1,76 +1,59 @@
 //! The configuration: a TOML file becomes checked [`Settings`], or all its [`Problems`] at once.
 //!
-//! Owns the keys, their bounds and the words for what is wrong. Reads the file and the secrets it names, nothing else.
+//! Owns the keys (`keys`), their bounds and the words for what is wrong. Reads the file and the secrets it names, nothing else.
 //! Must not know more of other rooms than the structs it fills.
 
 mod apps;
 mod certificates;
-mod entry;
 mod expand;
+mod file;
 mod issuers;
+mod keys;
+mod kind;
 mod limit;
 mod models;
 mod nearest;
 mod plans;
+mod presets;
 mod prices;
 mod problem;
 mod quota;
 mod reading;
 mod routing;
+mod schema;
 mod section;
 mod server;
+mod setting;
 mod settings;
 mod storage;
 mod upstreams;
 mod url;
 mod value;
 mod webhooks;
+mod words;
 
-use std::io::Read;
 use std::path::Path;
-
-use toml_edit::{Document, TomlError};
 
 #[cfg(test)]
 mod tests;
 
 pub use problem::{Problem, Problems};
+pub use schema::json_schema;
 pub use settings::{
-    AppSettings, OnOutage, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings,
+    AppSettings, OutageSetting, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings,
 };
 
 use crate::auth::IssuerSettings;
-use entry::Entry;
 use reading::{Reading, Reported};
-use section::{Keys, Section};
-
-const KEYS: Keys = Keys {
-    known: &[
-        "server",
-        "storage",
-        "quota",
-        "groups",
-        "plans",
-        "issuers",
-        "apps",
-        "upstreams",
-        "rewrite",
-        "fallback",
-        "prices",
-        "webhooks",
-    ],
-    later: &[],
-};
-
-/// A configuration of ten thousand plans fits; a larger file is some other file, in bytes.
-const FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+use section::Section;
+use setting::Setting;
 
 /// Reads and checks a configuration file. `env` gives the value of an environment variable.
 ///
 /// Paths in it are taken from the working directory of the process.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Problems> {
     let file_name = path.display().to_string();
-    match read(path) {
+    match file::read(path) {
         Ok(text) => parse(&text, &file_name, env),
         Err((found, allowed, hint)) => Err(Problems::new(vec![Problem {
             file: file_name,
@@ -91,16 +74,9 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, Problems> {
     let reading = Reading::new(file_name, text, env);
-    match Document::parse(text) {
-        Ok(document) => {
-            let settings = settings(&Section::root(&reading, document.as_table()), &reading);
-            reading.finish(settings)
-        }
-        Err(error) => {
-            let reported = syntax(&reading, &error);
-            reading.finish(Err(reported))
-        }
-    }
+    let settings = file::document(&reading, text)
+        .and_then(|document| settings(&Section::root(&reading, document.as_table(), keys::ROOT), &reading));
+    reading.finish(settings)
 }
 
 /// The configuration that is shipped as `config/tollgate.toml`.
@@ -109,7 +85,6 @@ pub fn example() -> &'static str {
 }
 
 fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Reported> {
-    let known = root.only(KEYS);
     let server = server::read(root);
     let storage = storage::read(root);
     let quota = quota::read(root);
@@ -124,7 +99,6 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
     let prices = prices::read(root, reading);
     let someone = someone_may_call(root, &issuers, &apps);
     let webhooks = webhooks::read(root);
-    known?;
     someone?;
     Ok(Settings {
         server: server?,
@@ -135,7 +109,7 @@ fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Repor
         upstreams: upstreams?,
         routing: routing?,
         prices: prices?,
-        prices_file: prices::file(root),
+        prices_file: prices::named_file(root),
         webhooks: webhooks?,
     })
 }
@@ -151,45 +125,13 @@ fn someone_may_call(
         // what is wrong there is told there
         _ => root.get("apps").is_some(),
     };
-    let is_strict = |entry: Entry<'_>| {
+    let is_strict = |quota: Setting<'_>| {
         // what is no table is told elsewhere
-        entry.table().is_some_and(|quota| !quota.contains_key("anonymous_plan"))
+        quota.table().is_some_and(|quota| !quota.contains_key("anonymous_plan"))
     };
     if of_apps || root.get("issuers").is_some() || !root.get("quota").is_none_or(is_strict) {
         return Ok(());
     }
     let hint = "without either, every request is answered 401".to_owned();
     Err(root.missing("issuers", "at least one `[[issuers]]`, or `quota.anonymous_plan`", Some(hint)))
-}
-
-/// The text of the file, or what was found, what is allowed, and a hint.
-fn read(path: &Path) -> Result<String, (String, &'static str, &'static str)> {
-    const ALLOWED: &str = "a readable TOML file";
-    let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => (
-            "no such file".to_owned(),
-            ALLOWED,
-            "name yours with `tollgate run -c FILE`, or begin with a copy of the shipped `config/tollgate.toml`; \
-             `tollgate demo` needs no file",
-        ),
-        std::io::ErrorKind::InvalidData => {
-            ("bytes that are no UTF-8".to_owned(), ALLOWED, "save it as UTF-8")
-        }
-        _ => (error.to_string(), ALLOWED, "check the path and that the gateway's user may read it"),
-    };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
-        return Err(("more than 4 MiB".to_owned(), ALLOWED, "check that it is the configuration"));
-    }
-    Ok(text)
-}
-
-/// A text that is no TOML: the parser stops at the first mistake. Its words are told without the line it quotes, which
-/// may hold a secret.
-fn syntax(reading: &Reading<'_>, error: &TomlError) -> Reported {
-    let offset = error.span().map_or(0, |span| span.start);
-    let words = error.message().lines().collect::<Vec<_>>().join(", ");
-    reading.report(offset, "", format!("invalid TOML: {words}"), String::new(), None)
 }

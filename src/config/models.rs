@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::keys::NAME_ALLOWED;
 use super::nearest::did_you_mean;
 use super::reading::{Reported, listed, quoted};
 use super::section::Section;
+use super::setting::Setting;
 use super::value;
 use crate::quota::{Group, ModelSet, Pattern};
 
@@ -22,15 +23,14 @@ impl Groups {
     /// Reads `[groups]`.
     pub(super) fn read(root: &Section<'_>) -> Self {
         let section = root.section("groups");
-        let entries = section.iter().flat_map(Section::entries);
-        let by_name = entries.map(|entry| (entry.name.into(), group(&entry))).collect();
+        let settings = section.iter().flat_map(Section::settings);
+        let by_name = settings.map(|setting| (setting.name.into(), group(&setting))).collect();
         Self { by_name, is_table: section.map(|_| ()) }
     }
 
     /// A set of models: patterns, and groups by `@name`.
-    pub(super) fn models(&self, entry: &Entry<'_>) -> Result<ModelSet, Reported> {
-        let allowed = "at least one pattern or group, such as \"*\"";
-        let sets = entry.some_texts(allowed, |element, text| {
+    pub(super) fn models(&self, setting: &Setting<'_>) -> Result<ModelSet, Reported> {
+        let sets = setting.texts(|element, text| {
             let patterns = match text.strip_prefix('@') {
                 Some(name) => self.patterns_of(element, name),
                 None => value::pattern(element, text, None).map(|pattern| vec![pattern]),
@@ -41,13 +41,13 @@ impl Groups {
         Ok(ModelSet { written, patterns: patterns.concat() })
     }
 
-    /// The group that an entry names; `absent` need not be there.
-    pub(super) fn named(&self, entry: &Entry<'_>, absent: &str) -> Result<String, Reported> {
-        let name = entry.text()?;
+    /// The group that an setting names; `absent` need not be there.
+    pub(super) fn named(&self, setting: &Setting<'_>, absent: &str) -> Result<String, Reported> {
+        let name = setting.text()?;
         if name == absent || self.by_name.contains_key(name.as_str()) {
             return Ok(name);
         }
-        Err(self.unknown(entry, &name, ""))
+        Err(self.unknown(setting, &name, ""))
     }
 
     /// The groups, if all are sound.
@@ -56,7 +56,7 @@ impl Groups {
         self.by_name.into_iter().map(|(name, group)| group.map(|group| (name, group))).collect()
     }
 
-    fn patterns_of(&self, element: &Entry<'_>, name: &str) -> Result<Vec<Pattern>, Reported> {
+    fn patterns_of(&self, element: &Setting<'_>, name: &str) -> Result<Vec<Pattern>, Reported> {
         if let Some(group) = self.by_name.get(name) {
             return group.as_ref().map(|group| group.patterns.clone()).map_err(|reported| *reported);
         }
@@ -64,7 +64,7 @@ impl Groups {
     }
 
     /// Reports a name that no group has; `mark` stands before the names where they are written.
-    fn unknown(&self, entry: &Entry<'_>, name: &str, mark: &str) -> Reported {
+    fn unknown(&self, setting: &Setting<'_>, name: &str, mark: &str) -> Reported {
         // what the groups are is not known, and that was told
         if let Err(reported) = self.is_table {
             return reported;
@@ -77,20 +77,20 @@ impl Groups {
         } else {
             format!("the name of a group: {}", listed(known.iter().map(String::as_str)))
         };
-        entry.wrong(quoted(&written), allowed, hint)
+        setting.wrong(quoted(&written), allowed, hint)
     }
 }
 
-fn group(entry: &Entry<'_>) -> Result<Group, Reported> {
-    let name = if value::is_name(entry.name) {
-        Ok(entry.name.into())
+fn group(setting: &Setting<'_>) -> Result<Group, Reported> {
+    let name = if value::is_name(setting.name) {
+        Ok(setting.name.into())
     } else {
-        let hint = entry
+        let hint = setting
             .name
             .strip_prefix('@')
             .map(|bare| format!("write `{bare}`: the `@` stands where it is used"));
-        Err(entry.wrong_key(value::NAME_ALLOWED, hint))
+        Err(setting.wrong_key(NAME_ALLOWED, hint))
     };
-    let patterns = value::patterns(entry);
+    let patterns = value::patterns(setting);
     Ok(Group { name: name?, patterns: patterns? })
 }

@@ -5,16 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::entry::{Entry, all};
+use super::keys::NAME_ALLOWED;
 use super::limit;
 use super::models::Groups;
 use super::nearest::did_you_mean;
 use super::reading::{Reported, listed, quoted};
-use super::section::{Keys, Section};
+use super::section::Section;
+use super::setting::{Setting, all};
 use super::value;
 use crate::quota::{Limit, ModelSet, Plan};
-
-const KEYS: Keys = Keys { known: &["extends", "models", "limits"], later: &[] };
 
 /// Every limit is one more counter that each request of the plan must touch.
 const LIMITS_MAX: usize = 32;
@@ -36,13 +35,13 @@ struct Written<'a> {
 /// The plan that another one extends.
 #[derive(Clone)]
 struct Parent<'a> {
-    entry: Entry<'a>,
+    setting: Setting<'a>,
     name: String,
 }
 
 /// A sound plan before it takes over anything.
 struct Draft<'a> {
-    entry: Entry<'a>,
+    setting: Setting<'a>,
     base: Base<'a>,
     limits: Vec<Limit>,
 }
@@ -59,8 +58,8 @@ impl<'a> Plans<'a> {
     /// Reads `[plans]`.
     pub(super) fn read(root: &Section<'a>, groups: &Groups) -> Self {
         let section = root.section("plans");
-        let entries = section.iter().flat_map(Section::entries);
-        let by_name = entries.map(|entry| (entry.name, written(&entry, groups))).collect();
+        let settings = section.iter().flat_map(Section::settings);
+        let by_name = settings.map(|setting| (setting.name, written(&setting, groups))).collect();
         let mut plans = Self { by_name, is_table: section.map(|_| ()) };
         let check = |name: &&'a str| Some((*name, plans.check_line(name).err()?));
         let broken: Vec<(&str, Reported)> = plans.by_name.keys().filter_map(check).collect();
@@ -70,13 +69,13 @@ impl<'a> Plans<'a> {
         plans
     }
 
-    /// The plan that an entry names.
-    pub(super) fn named(&self, entry: &Entry<'_>) -> Result<Arc<str>, Reported> {
-        let name = entry.text()?;
+    /// The plan that an setting names.
+    pub(super) fn named(&self, setting: &Setting<'_>) -> Result<Arc<str>, Reported> {
+        let name = setting.text()?;
         if self.by_name.contains_key(name.as_str()) {
             return Ok(name.into());
         }
-        Err(self.unknown(entry, &name))
+        Err(self.unknown(setting, &name))
     }
 
     /// What a key that names a plan may hold.
@@ -108,8 +107,9 @@ impl<'a> Plans<'a> {
             match &eldest.base {
                 Base::Own(models) => break own_models.unwrap_or(models),
                 Base::Extends(parent, _) if line.len() > LINE_MAX => {
-                    let found = format!("a line of more than {LINE_MAX} plans below `{}`", draft.entry.name);
-                    return Err(parent.entry.wrong(found, format!("at most {LINE_MAX}"), None));
+                    let found =
+                        format!("a line of more than {LINE_MAX} plans below `{}`", draft.setting.name);
+                    return Err(parent.setting.wrong(found, format!("at most {LINE_MAX}"), None));
                 }
                 Base::Extends(parent, models) => {
                     own_models = own_models.or(models.as_ref());
@@ -126,10 +126,10 @@ impl<'a> Plans<'a> {
         }
         if limits.len() > LIMITS_MAX {
             let found = format!("{} limits, those of extended plans included", limits.len());
-            return Err(draft.entry.wrong(found, format!("at most {LIMITS_MAX}"), None));
+            return Err(draft.setting.wrong(found, format!("at most {LIMITS_MAX}"), None));
         }
         Ok(Plan {
-            name: draft.entry.name.into(),
+            name: draft.setting.name.into(),
             models: models.clone(),
             limits: limits.into_iter().map(Arc::new).collect(),
         })
@@ -155,35 +155,32 @@ impl<'a> Plans<'a> {
         }
         line.push(next);
         let circle = format!("the circle `{}`", line.join("` → `"));
-        Err(parent.entry.wrong(circle, "a plan that does not lead back here", None))
+        Err(parent.setting.wrong(circle, "a plan that does not lead back here", None))
     }
 
     fn parent(&self, parent: &Parent<'_>) -> Result<&Written<'a>, Reported> {
-        self.by_name.get(parent.name.as_str()).ok_or_else(|| self.unknown(&parent.entry, &parent.name))
+        self.by_name.get(parent.name.as_str()).ok_or_else(|| self.unknown(&parent.setting, &parent.name))
     }
 
-    fn unknown(&self, entry: &Entry<'_>, name: &str) -> Reported {
+    fn unknown(&self, setting: &Setting<'_>, name: &str) -> Reported {
         if let Err(reported) = self.is_table {
             return reported;
         }
-        entry.wrong(quoted(name), self.allowed(), did_you_mean(name, self.by_name.keys().copied()))
+        setting.wrong(quoted(name), self.allowed(), did_you_mean(name, self.by_name.keys().copied()))
     }
 }
 
-fn written<'a>(entry: &Entry<'a>, groups: &Groups) -> Written<'a> {
-    let name =
-        if value::is_name(entry.name) { Ok(()) } else { Err(entry.wrong_key(value::NAME_ALLOWED, None)) };
-    let section = match entry.section() {
+fn written<'a>(setting: &Setting<'a>, groups: &Groups) -> Written<'a> {
+    let name = if value::is_name(setting.name) { Ok(()) } else { Err(setting.wrong_key(NAME_ALLOWED, None)) };
+    let section = match setting.section() {
         Ok(section) => section,
         Err(reported) => return Written { extends: None, draft: Err(reported) },
     };
-    let known = section.only(KEYS);
-    let extends =
-        section.get("extends").map(|entry| entry.text().map(|name| Parent { entry, name })).transpose();
+    let extends = section
+        .optional("extends", |setting| setting.text().map(|name| Parent { setting: setting.clone(), name }));
     let base = base(&section, &extends, groups);
     let limits = section.sections("limits").and_then(|sections| limit::read(&sections, groups));
-    let sound = name.and(known);
-    let draft = sound.and_then(|()| Ok(Draft { entry: entry.clone(), base: base?, limits: limits? }));
+    let draft = name.and_then(|()| Ok(Draft { setting: setting.clone(), base: base?, limits: limits? }));
     Written { extends: extends.unwrap_or_default(), draft }
 }
 
@@ -192,7 +189,7 @@ fn base<'a>(
     extends: &Result<Option<Parent<'a>>, Reported>,
     groups: &Groups,
 ) -> Result<Base<'a>, Reported> {
-    let models = section.get("models").map(|entry| groups.models(&entry)).transpose()?;
+    let models = section.optional("models", |setting| groups.models(setting))?;
     match (extends, models) {
         (Err(reported), _) => Err(*reported),
         (Ok(Some(parent)), models) => Ok(Base::Extends(parent.clone(), models)),

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Entry, all};
 use super::reading::{Reported, quoted};
 use super::section::Section;
+use super::setting::{Node, Setting, all};
 use super::settings::Routing;
 use super::value;
 use crate::upstream::{UpstreamSettings, UpstreamTable};
@@ -23,7 +23,8 @@ pub(super) fn read(root: &Section<'_>, upstreams: Option<&[UpstreamSettings]>) -
     let mut aliases = Aliases::default();
     let top = root.section("rewrite").and_then(|section| aliases.add(&section, false, table.as_ref()));
     // what is no list of tables was told when the upstreams were read
-    let listed = upstreams.is_some() || root.get("upstreams").is_some_and(|entry| entry.is_tables());
+    let listed = upstreams.is_some()
+        || root.get("upstreams").is_some_and(|setting| matches!(setting.node, Node::Tables(_)));
     let sections = if listed { root.sections("upstreams") } else { Ok(Vec::new()) };
     let own = sections.and_then(|sections| {
         let lists = sections.iter().enumerate().map(|(at, section)| {
@@ -51,7 +52,7 @@ struct Aliases<'a>(BTreeMap<String, Alias<'a>>);
 struct Alias<'a> {
     written: String,
     model: String,
-    entry: Entry<'a>,
+    setting: Setting<'a>,
 }
 
 impl<'a> Aliases<'a> {
@@ -61,34 +62,34 @@ impl<'a> Aliases<'a> {
         is_own: bool,
         table: Option<&UpstreamTable>,
     ) -> Result<(), Reported> {
-        let entries: Vec<_> = section.entries().collect();
-        all(entries.into_iter().map(|entry| self.add_one(entry, is_own, table))).map(|_| ())
+        let settings: Vec<_> = section.settings().collect();
+        all(settings.into_iter().map(|setting| self.add_one(setting, is_own, table))).map(|_| ())
     }
 
     fn add_one(
         &mut self,
-        entry: Entry<'a>,
+        setting: Setting<'a>,
         is_own: bool,
         table: Option<&UpstreamTable>,
     ) -> Result<(), Reported> {
-        if !value::is_model(entry.name) {
-            return Err(entry.wrong_key(MODEL_ALLOWED, None));
+        if !value::is_model(setting.name) {
+            return Err(setting.wrong_key(MODEL_ALLOWED, None));
         }
-        let model = model(&entry)?;
+        let model = model(&setting)?;
         if table.is_some_and(|table| !table.serves(&model)) {
             let by = if is_own { "this upstream has" } else { "an upstream has" };
             let found = format!("{}, which no pattern of `models` names", quoted(&model));
-            return Err(entry.wrong(found, format!("a model that {by}"), None));
+            return Err(setting.wrong(found, format!("a model that {by}"), None));
         }
-        let (written, name) = (entry.name.to_owned(), entry.name.to_ascii_lowercase());
+        let (written, name) = (setting.name.to_owned(), setting.name.to_ascii_lowercase());
         // the same alias at several upstreams of one model is what one would write, and leads to one model
         if let Some(other) = self.0.get(&name).filter(|other| !other.model.eq_ignore_ascii_case(&model)) {
             let found =
-                format!("{} although `{}` says {}", quoted(&model), other.entry.path, quoted(&other.model));
+                format!("{} although `{}` says {}", quoted(&model), other.setting.path, quoted(&other.model));
             let hint = "quota goes by the model, so a name must mean the same one everywhere";
-            return Err(entry.wrong(found, "one model for a name", Some(hint.to_owned())));
+            return Err(setting.wrong(found, "one model for a name", Some(hint.to_owned())));
         }
-        self.0.entry(name).or_insert(Alias { written, model, entry });
+        self.0.entry(name).or_insert(Alias { written, model, setting });
         Ok(())
     }
 
@@ -97,7 +98,7 @@ impl<'a> Aliases<'a> {
         all(self.0.values().map(|alias| match self.0.get(&alias.model.to_ascii_lowercase()) {
             Some(_) => {
                 let found = format!("{}, which is an alias itself", quoted(&alias.model));
-                Err(alias.entry.wrong(found, "the model that is meant", None))
+                Err(alias.setting.wrong(found, "the model that is meant", None))
             }
             None => Ok(()),
         }))
@@ -114,14 +115,14 @@ fn fallbacks(
     table: Option<&UpstreamTable>,
     aliases: &Aliases<'_>,
 ) -> Result<BTreeMap<String, Vec<String>>, Reported> {
-    let entries: Vec<_> = section.entries().collect();
-    let read = all(entries.iter().map(|entry| {
-        if !value::is_model(entry.name) || aliases.has(entry.name) {
-            let hint = aliases.has(entry.name).then(|| "name the model, not its alias".to_owned());
-            return Err(entry.wrong_key(MODEL_ALLOWED, hint));
+    let settings: Vec<_> = section.settings().collect();
+    let read = all(settings.iter().map(|setting| {
+        if !value::is_model(setting.name) || aliases.has(setting.name) {
+            let hint = aliases.has(setting.name).then(|| "name the model, not its alias".to_owned());
+            return Err(setting.wrong_key(MODEL_ALLOWED, hint));
         }
-        let models = entry.some_texts("at least one model", |element, text| {
-            let is_itself = text.eq_ignore_ascii_case(entry.name);
+        let models = setting.texts(|element, text| {
+            let is_itself = text.eq_ignore_ascii_case(setting.name);
             let unserved = table.is_some_and(|table| !table.serves(text));
             if !value::is_model(text) || aliases.has(text) || is_itself || unserved {
                 let allowed = "another model that an upstream has, by its own name";
@@ -130,18 +131,18 @@ fn fallbacks(
             Ok(text.to_owned())
         })?;
         if models.len() > FALLBACKS_MAX {
-            return Err(entry.wrong(
+            return Err(setting.wrong(
                 format!("{} models", models.len()),
                 format!("1 to {FALLBACKS_MAX}"),
                 None,
             ));
         }
-        Ok((entry.name.to_owned(), models))
+        Ok((setting.name.to_owned(), models))
     }))?;
     Ok(read.into_iter().collect())
 }
 
-fn model(entry: &Entry<'_>) -> Result<String, Reported> {
-    let text = entry.text()?;
-    if value::is_model(&text) { Ok(text) } else { Err(entry.wrong(quoted(&text), MODEL_ALLOWED, None)) }
+fn model(setting: &Setting<'_>) -> Result<String, Reported> {
+    let text = setting.text()?;
+    if value::is_model(&text) { Ok(text) } else { Err(setting.refused(quoted(&text), None)) }
 }

@@ -1,16 +1,14 @@
-//! A table of the configuration, and the entries in it.
+//! A table of the configuration, and the settings in it.
 //!
-//! Owns the walk over parsed TOML: keys, dotted paths, places, and the refusal of unknown keys. Must not know what a
-//! key means or how its value is read.
+//! Owns the walk over parsed TOML beside the descriptions of its keys: dotted paths, places, defaults, and the refusal
+//! of unknown keys. Must not know what a key means or how its value is read.
 
 use toml_edit::{Item, Table, TableLike};
 
-use super::entry::{Entry, Node};
+use super::kind::{KeySpec, ValueKind};
 use super::nearest::did_you_mean;
-use super::reading::{Reading, Reported, listed};
-
-/// The hint for what the documentation promises and this version does not do yet.
-pub(super) const LATER: &str = "not supported by this version";
+use super::reading::{Reading, Reported};
+use super::setting::{LATER, Node, Setting, all};
 
 /// A table; an absent one has no keys.
 #[derive(Clone)]
@@ -20,63 +18,60 @@ pub(super) struct Section<'a> {
     /// Where the table begins, in bytes.
     offset: usize,
     table: Option<&'a dyn TableLike>,
-}
-
-/// Which keys a table may have.
-#[derive(Clone, Copy)]
-pub(super) struct Keys {
-    /// Those that are read.
-    pub(super) known: &'static [&'static str],
-    /// Those that a later version will read.
-    pub(super) later: &'static [&'static str],
+    /// The description of its keys.
+    kind: ValueKind,
 }
 
 impl<'a> Section<'a> {
-    /// The whole file.
-    pub(super) fn root(reading: &'a Reading<'a>, table: &'a Table) -> Self {
-        Self { reading, path: String::new(), offset: 0, table: Some(table) }
+    /// The whole file. Every key in it that `kind` does not describe is reported.
+    pub(super) fn root(reading: &'a Reading<'a>, table: &'a Table, kind: ValueKind) -> Self {
+        let root = Self { reading, path: String::new(), offset: 0, table: Some(table), kind };
+        root.refuse_unknown();
+        root
     }
 
-    pub(super) fn new(
-        reading: &'a Reading<'a>,
-        path: String,
-        offset: usize,
-        table: &'a dyn TableLike,
-    ) -> Self {
-        Self { reading, path, offset, table: Some(table) }
-    }
-
-    /// Refuses every key that is not known.
-    pub(super) fn only(&self, keys: Keys) -> Result<(), Reported> {
-        self.only_of(&[keys])
-    }
-
-    /// The same with several lists of keys.
-    pub(super) fn only_of(&self, lists: &[Keys]) -> Result<(), Reported> {
-        let known = || lists.iter().flat_map(|keys| keys.known).copied();
-        let is_later = |name: &str| lists.iter().any(|keys| keys.later.contains(&name));
-        let mut all_known = Ok(());
-        for entry in self.entries().filter(|entry| !known().any(|name| name == entry.name)) {
-            let hint =
-                if is_later(entry.name) { Some(LATER.to_owned()) } else { did_you_mean(entry.name, known()) };
-            all_known = Err(self.reading.report(
-                entry.key_offset,
-                &entry.path,
-                "an unknown key".to_owned(),
-                listed(known()),
-                hint,
-            ));
+    fn refuse_unknown(&self) {
+        for setting in self.settings() {
+            if let (ValueKind::Table(table), None) = (self.kind, self.spec(setting.name)) {
+                let known = table.names();
+                let near = || did_you_mean(setting.name, known.iter().map(String::as_str));
+                let is_later = table.later.contains(&setting.name);
+                let hint = if is_later { Some(LATER.to_owned()) } else { near() };
+                let found = "an unknown key".to_owned();
+                self.reading.report(setting.key_offset, &setting.path, found, known.join(", "), hint);
+                continue;
+            }
+            // what should be a table and is none is told where it is read
+            for part in setting
+                .parts()
+                .iter()
+                .filter(|part| matches!(part.kind, ValueKind::Table(_) | ValueKind::Map(_)))
+            {
+                if let Some(table) = part.table() {
+                    part.as_section(Some(table)).refuse_unknown();
+                }
+            }
         }
-        all_known
     }
 
-    /// All entries, in the order of the file.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
+    fn spec(&self, name: &str) -> Option<&'static KeySpec> {
+        if let ValueKind::Table(table) = self.kind { table.key(name) } else { None }
+    }
+
+    fn kind_of(&self, name: &str) -> ValueKind {
+        match self.kind {
+            ValueKind::Map(kind) => *kind,
+            _ => self.spec(name).map_or(ValueKind::Text("no such key"), |spec| spec.kind),
+        }
+    }
+
+    /// All settings that are written, in the order of the file.
+    pub(super) fn settings(&self) -> impl Iterator<Item = Setting<'a>> {
         self.table.into_iter().flat_map(TableLike::iter).filter_map(|(name, _)| self.get(name))
     }
 
-    /// One entry, if it is there.
-    pub(super) fn get(&self, name: &str) -> Option<Entry<'a>> {
+    /// One setting, if it is written.
+    pub(super) fn get(&self, name: &str) -> Option<Setting<'a>> {
         let (key, item) = self.table?.get_key_value(name)?;
         let node = match item {
             Item::None => return None,
@@ -85,19 +80,39 @@ impl<'a> Section<'a> {
             Item::ArrayOfTables(tables) => Node::Tables(tables),
         };
         let key_offset = key.span().or_else(|| item.span()).map_or(self.offset, |span| span.start);
-        Some(Entry {
+        Some(Setting {
             reading: self.reading,
             name: key.get(),
             path: joined(&self.path, key.get()),
+            kind: self.kind_of(name),
             key_offset,
             offset: item.span().map_or(key_offset, |span| span.start),
             node,
         })
     }
 
-    /// One entry that must be there.
-    pub(super) fn require(&self, name: &str, allowed: &str) -> Result<Entry<'a>, Reported> {
-        self.get(name).ok_or_else(|| self.missing(name, allowed, None))
+    /// One setting, written or by its default; a key without default must be there.
+    pub(super) fn read(&self, name: &'static str) -> Result<Setting<'a>, Reported> {
+        let spec = self.spec(name);
+        match (self.get(name), spec.and_then(|spec| spec.default)) {
+            (Some(setting), _) => Ok(setting),
+            (None, Some(default)) => Ok(self.absent(name, Node::Default(default))),
+            (None, None) => Err(self.missing(name, &self.kind_of(name).allowed(), None)),
+        }
+    }
+
+    /// What is read of a setting, if it is written.
+    pub(super) fn optional<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&Setting<'a>) -> Result<T, Reported>,
+    ) -> Result<Option<T>, Reported> {
+        self.get(name).as_ref().map(read).transpose()
+    }
+
+    /// A text that may be left out; an empty one counts as left out, so that `${NAME:-}` can switch a key off.
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, Reported> {
+        Ok(self.optional(name, Setting::text)?.filter(|text| !text.is_empty()))
     }
 
     /// Reports that a key is not there.
@@ -107,21 +122,46 @@ impl<'a> Section<'a> {
     }
 
     /// The table at a key, empty if the key is not there.
-    pub(super) fn section(&self, name: &str) -> Result<Section<'a>, Reported> {
+    pub(super) fn section(&self, name: &'static str) -> Result<Section<'a>, Reported> {
         match self.get(name) {
-            Some(entry) => entry.section(),
-            None => Ok(Self {
-                reading: self.reading,
-                path: joined(&self.path, name),
-                offset: self.offset,
-                table: None,
-            }),
+            Some(setting) => setting.section(),
+            None => Ok(self.absent(name, Node::Default("")).as_section(None)),
         }
     }
 
     /// The tables of a list at a key; none if the key is not there.
     pub(super) fn sections(&self, name: &str) -> Result<Vec<Section<'a>>, Reported> {
-        self.get(name).map_or(Ok(Vec::new()), |entry| entry.sections())
+        Ok(self.optional(name, Setting::sections)?.unwrap_or_default())
+    }
+
+    fn absent(&self, name: &'static str, node: Node<'a>) -> Setting<'a> {
+        let path = joined(&self.path, name);
+        let (reading, kind, offset) = (self.reading, self.kind_of(name), self.offset);
+        Setting { reading, name, path, kind, key_offset: offset, offset, node }
+    }
+}
+
+impl<'a> Setting<'a> {
+    /// A table.
+    pub(super) fn section(&self) -> Result<Section<'a>, Reported> {
+        match self.table() {
+            Some(table) => Ok(self.as_section(Some(table))),
+            None => Err(self.wrong(self.found(), "a table", None)),
+        }
+    }
+
+    /// A list of tables, written as `[[…]]` or inline.
+    pub(super) fn sections(&self) -> Result<Vec<Section<'a>>, Reported> {
+        if matches!(self.node, Node::Tables(_)) || self.found() == "a list" {
+            return all(self.parts().iter().map(Setting::section));
+        }
+        let hint = matches!(self.node, Node::Table(_)).then(|| format!("write `[[{}]]`", self.path));
+        Err(self.wrong(self.found(), "a list of tables", hint))
+    }
+
+    fn as_section(&self, table: Option<&'a dyn TableLike>) -> Section<'a> {
+        let (reading, offset, kind) = (self.reading, self.offset, self.kind);
+        Section { reading, path: self.path.clone(), offset, table, kind }
     }
 }
 

@@ -1,43 +1,27 @@
 //! `[server]`: where the gateway listens and whom it believes.
 //!
-//! Owns the keys of that table. Must not know sockets.
+//! Owns how the values of that table are read. Must not know sockets.
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::entry::Entry;
 use super::reading::{Reported, quoted};
-use super::section::{Keys, Section};
+use super::section::Section;
+use super::setting::Setting;
 use super::settings::ServerSettings;
-use super::value;
-
-const KEYS: Keys = Keys {
-    known: &["listen", "admin_listen", "max_body", "trusted_proxies", "cors_origins"],
-    later: &["tls", "on_disconnect"],
-};
-
-/// Less would refuse ordinary prompts, more would let one caller fill the memory, in bytes.
-const MAX_BODY_BYTES: (u64, u64) = (1_024, 1_024 * 1_024 * 1_024);
 
 /// Reads `[server]`.
 pub(super) fn read(root: &Section<'_>) -> Result<ServerSettings, Reported> {
     let section = root.section("server")?;
-    let known = section.only(KEYS);
-    let default = ServerSettings::default();
-    let listen = address(&section, "listen", default.listen);
-    let admin_listen = address(&section, "admin_listen", default.admin_listen);
-    let max_body_bytes = section
-        .get("max_body")
-        .map_or(Ok(default.max_body_bytes), |entry| value::size_bytes(&entry, MAX_BODY_BYTES));
-    let trusted_proxies = section.get("trusted_proxies").map_or(Ok(Vec::new()), |entry| networks(&entry));
-    let cors_origins = section.get("cors_origins").map_or(Ok(Vec::new()), |entry| origins(&entry));
-    let apart = match (listen, admin_listen) {
-        (Ok(listen), Ok(admin)) => differ(&section, listen, admin),
-        _ => Ok(()),
-    };
-    known?;
-    apart?;
+    let listen = section.read("listen").and_then(|setting| address(&setting));
+    let admin_listen = section.read("admin_listen").and_then(|setting| address(&setting));
+    let max_body_bytes = section.read("max_body").and_then(|setting| setting.bytes());
+    let trusted_proxies = section.read("trusted_proxies").and_then(|setting| networks(&setting));
+    let cors_origins = section.read("cors_origins").and_then(|setting| setting.texts(origin));
+    if let (Ok(listen), Ok(admin)) = (listen, admin_listen) {
+        differ(&section, listen, admin)?;
+    }
     Ok(ServerSettings {
         listen: listen?,
         admin_listen: admin_listen?,
@@ -47,12 +31,11 @@ pub(super) fn read(root: &Section<'_>) -> Result<ServerSettings, Reported> {
     })
 }
 
-fn address(section: &Section<'_>, key: &str, default: SocketAddr) -> Result<SocketAddr, Reported> {
-    let Some(entry) = section.get(key) else { return Ok(default) };
-    let text = entry.text()?;
+fn address(setting: &Setting<'_>) -> Result<SocketAddr, Reported> {
+    let text = setting.text()?;
     text.parse().map_err(|_| {
         let hint = text.strip_prefix(':').map(|port| format!("write `0.0.0.0:{port}` for all interfaces"));
-        entry.wrong(quoted(&text), "an IP address and a port, such as \"0.0.0.0:8080\"", hint)
+        setting.refused(quoted(&text), hint)
     })
 }
 
@@ -66,31 +49,28 @@ fn differ(section: &Section<'_>, listen: SocketAddr, admin: SocketAddr) -> Resul
     let found = quoted(&admin.to_string());
     let allowed = format!("a port other than that of `server.listen`, {}", listen.port());
     // at least one of them stands in the file: the defaults differ
-    let entry = section.get("admin_listen").or_else(|| section.get("listen"));
-    entry.map_or(Ok(()), |entry| Err(entry.wrong(found, allowed, None)))
+    let setting = section.get("admin_listen").or_else(|| section.get("listen"));
+    setting.map_or(Ok(()), |setting| Err(setting.wrong(found, allowed, None)))
 }
 
 /// Networks, such as `10.0.0.0/8`.
-pub(super) fn networks(entry: &Entry<'_>) -> Result<Vec<IpNet>, Reported> {
-    entry.texts(|element, text| {
+pub(super) fn networks(setting: &Setting<'_>) -> Result<Vec<IpNet>, Reported> {
+    setting.texts(|element, text| {
         text.parse::<IpNet>().map_err(|_| {
             let alone = |address: IpAddr| format!("write `{}` for this address alone", IpNet::from(address));
-            let hint = text.parse::<IpAddr>().ok().map(alone);
-            element.wrong(quoted(text), "a network, such as \"10.0.0.0/8\"", hint)
+            element.refused(quoted(text), text.parse::<IpAddr>().ok().map(alone))
         })
     })
 }
 
-/// Origins as browsers send them: scheme, host and, where it is not the scheme's own, a port. `*` is every origin.
-fn origins(entry: &Entry<'_>) -> Result<Vec<String>, Reported> {
-    entry.texts(|element, text| {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
-        if text == "*" || rest.is_some_and(plain) {
-            return Ok(text.to_ascii_lowercase());
-        }
-        let hint = rest.and_then(|rest| rest.split('/').next()).filter(|host| plain(host));
-        let hint = hint.map(|host| format!("an origin has no path: `https://{host}`"));
-        Err(element.wrong(quoted(text), "an origin, such as \"https://chat.example.org\"", hint))
-    })
+/// An origin as browsers send it: scheme, host and, where it is not the scheme's own, a port. `*` is every origin.
+fn origin(element: &Setting<'_>, text: &str) -> Result<String, Reported> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']);
+    if text == "*" || rest.is_some_and(plain) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let host = rest.and_then(|rest| rest.split('/').next()).filter(|host| plain(host));
+    let hint = host.map(|host| format!("an origin has no path: `https://{host}`"));
+    Err(element.refused(quoted(text), hint))
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -72,19 +72,6 @@ pub struct ServerSettings {
     pub cors_origins: Vec<String>,
 }
 
-impl Default for ServerSettings {
-    /// All interfaces for clients, this machine alone for operators, 32 MiB, no proxy.
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
-            admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
-            max_body_bytes: 32 * 1_024 * 1_024,
-            trusted_proxies: Vec::new(),
-            cors_origins: Vec::new(),
-        }
-    }
-}
-
 /// `[storage]`. Its `Debug` shows no URL and no password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StorageSettings {
@@ -142,14 +129,14 @@ pub struct QuotaSettings {
     /// Literal API keys that mean "no credential".
     pub anonymous_keys: Vec<String>,
     /// What decides while the counters are out of reach.
-    pub on_outage: OnOutage,
+    pub on_outage: OutageSetting,
     /// After this the hold of a crashed gateway is free again, in milliseconds: 10 s to 24 h.
     pub lease_ms: u64,
 }
 
 /// What decides while the counters are out of reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnOutage {
+pub enum OutageSetting {
     /// The ledger's totals and this gateway's own holds.
     #[default]
     Ledger,
@@ -159,7 +146,7 @@ pub enum OnOutage {
     Allow,
 }
 
-impl OnOutage {
+impl OutageSetting {
     /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ mod good;
 mod parts;
 mod prices;
 mod routing;
+mod schema;
 mod shipped;
 mod webhooks;
 mod whole;

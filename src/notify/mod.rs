@@ -11,7 +11,7 @@ mod settings;
 mod sign;
 
 pub use deliver::Notifier;
-pub use settings::{TIMEOUT_DEFAULT_MS, WebhookSecret, WebhookSettings};
+pub use settings::{WebhookSecret, WebhookSettings};
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,6 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Longest attempt by default, in milliseconds: the specification suggests 15 to 30 s.
-pub const TIMEOUT_DEFAULT_MS: u64 = 15_000;
 /// Before a symmetric secret's base64 (specification, "Signature scheme").
 const PREFIX: &str = "whsec_";
 /// Bytes of a secret (the same).
