@@ -52,26 +52,32 @@ pub enum Body {
 }
 
 impl Endpoint {
-    /// Every call, for tables and tests.
-    pub const ALL: [Self; 17] = [
-        Self::ChatCompletions,
-        Self::Completions,
-        Self::Responses,
-        Self::Embeddings,
-        Self::AudioTranscriptions,
-        Self::AudioTranslations,
-        Self::AudioSpeech,
-        Self::ImagesGenerations,
-        Self::Messages,
-        Self::MessagesCountTokens,
-        Self::GenerateContent,
-        Self::StreamGenerateContent,
-        Self::EmbedContent,
-        Self::BatchEmbedContents,
-        Self::GeminiCountTokens,
-        Self::ModelList,
-        Self::ModelOne,
+    /// Every call in the order of the enum, with its label in metrics and logs and what stands after `/v1` or `/v1beta`;
+    /// from the colon on, or nothing, where the path names the model before it.
+    const ROWS: [(Self, &'static str, &'static str); 17] = [
+        (Self::ChatCompletions, "chat_completions", "/chat/completions"),
+        (Self::Completions, "completions", "/completions"),
+        (Self::Responses, "responses", "/responses"),
+        (Self::Embeddings, "embeddings", "/embeddings"),
+        (Self::AudioTranscriptions, "audio_transcriptions", "/audio/transcriptions"),
+        (Self::AudioTranslations, "audio_translations", "/audio/translations"),
+        (Self::AudioSpeech, "audio_speech", "/audio/speech"),
+        (Self::ImagesGenerations, "images_generations", "/images/generations"),
+        (Self::Messages, "messages", "/messages"),
+        (Self::MessagesCountTokens, "messages_count_tokens", "/messages/count_tokens"),
+        (Self::GenerateContent, "generate_content", ":generateContent"),
+        (Self::StreamGenerateContent, "stream_generate_content", ":streamGenerateContent"),
+        (Self::EmbedContent, "embed_content", ":embedContent"),
+        (Self::BatchEmbedContents, "batch_embed_contents", ":batchEmbedContents"),
+        (Self::GeminiCountTokens, "gemini_count_tokens", ":countTokens"),
+        (Self::ModelList, "model_list", "/models"),
+        (Self::ModelOne, "model_one", ""),
     ];
+
+    /// Every call.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ROWS.into_iter().map(|(endpoint, ..)| endpoint)
+    }
 
     /// Whether a 2xx answer is a message that counts. The others only need an authenticated caller.
     pub fn metered(self) -> bool {
@@ -97,54 +103,11 @@ impl Endpoint {
 
     /// The label in metrics and logs.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "chat_completions",
-            Self::Completions => "completions",
-            Self::Responses => "responses",
-            Self::Embeddings => "embeddings",
-            Self::AudioTranscriptions => "audio_transcriptions",
-            Self::AudioTranslations => "audio_translations",
-            Self::AudioSpeech => "audio_speech",
-            Self::ImagesGenerations => "images_generations",
-            Self::Messages => "messages",
-            Self::MessagesCountTokens => "messages_count_tokens",
-            Self::GenerateContent => "generate_content",
-            Self::StreamGenerateContent => "stream_generate_content",
-            Self::EmbedContent => "embed_content",
-            Self::BatchEmbedContents => "batch_embed_contents",
-            Self::GeminiCountTokens => "gemini_count_tokens",
-            Self::ModelList => "model_list",
-            Self::ModelOne => "model_one",
-        }
+        Self::ROWS[self as usize].1
     }
 
-    /// What stands after `/v1` or `/v1beta`, for the calls whose path carries no model.
-    pub(super) fn fixed_path(self) -> Option<&'static str> {
-        Some(match self {
-            Self::ChatCompletions => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Responses => "/responses",
-            Self::Embeddings => "/embeddings",
-            Self::AudioTranscriptions => "/audio/transcriptions",
-            Self::AudioTranslations => "/audio/translations",
-            Self::AudioSpeech => "/audio/speech",
-            Self::ImagesGenerations => "/images/generations",
-            Self::Messages => "/messages",
-            Self::MessagesCountTokens => "/messages/count_tokens",
-            Self::ModelList => "/models",
-            _ => return None,
-        })
-    }
-
-    /// The verb after the colon of a Gemini path.
-    pub(super) fn verb(self) -> Option<&'static str> {
-        Some(match self {
-            Self::GenerateContent => "generateContent",
-            Self::StreamGenerateContent => "streamGenerateContent",
-            Self::EmbedContent => "embedContent",
-            Self::BatchEmbedContents => "batchEmbedContents",
-            Self::GeminiCountTokens => "countTokens",
-            _ => return None,
-        })
+    /// What ends the call's path: `/…` all that follows the version, `:…` the verb after a model's name, or nothing.
+    pub(super) fn path_end(self) -> &'static str {
+        Self::ROWS[self as usize].2
     }
 }

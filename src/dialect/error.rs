@@ -141,66 +141,39 @@ impl Problem {
 impl Kind {
     /// The status of the contract's table.
     pub fn status(self) -> u16 {
-        match self {
-            Self::InvalidRequest => 400,
-            Self::InvalidApiKey => 401,
-            Self::ModelNotAllowed => 403,
-            Self::ModelNotFound | Self::UnknownPath => 404,
-            Self::MethodNotAllowed { .. } => 405,
-            Self::TooLarge => 413,
-            Self::QuotaSpent | Self::RateLimited => 429,
-            Self::Internal => 500,
-            Self::Upstream => 502,
-            Self::Overloaded => 503,
-            Self::UpstreamTimeout => 504,
-        }
+        self.row().0
     }
 
     /// A stable word for logs and metrics: the `code` of the `openai` dialect.
     pub fn code(self) -> &'static str {
-        self.openai().1
+        self.row().2
     }
 
-    fn openai(self) -> (&'static str, &'static str) {
+    /// The contract's table: status, type and code of `openai`, type of `anthropic`, status of `gemini`.
+    fn row(self) -> (u16, &'static str, &'static str, &'static str, &'static str) {
+        const BAD: &str = "invalid_request_error";
+        const LOGIN: &str = "authentication_error";
+        const SPENT: &str = "insufficient_quota";
+        const RATE: &str = "rate_limit_exceeded";
         match self {
-            Self::InvalidRequest => ("invalid_request_error", "invalid_request"),
-            Self::InvalidApiKey => ("authentication_error", "invalid_api_key"),
-            Self::ModelNotAllowed => ("permission_error", "model_not_allowed"),
-            Self::ModelNotFound | Self::UnknownPath => ("invalid_request_error", "model_not_found"),
-            Self::MethodNotAllowed { .. } => ("invalid_request_error", "method_not_allowed"),
-            Self::TooLarge => ("invalid_request_error", "request_too_large"),
-            Self::QuotaSpent => ("insufficient_quota", "insufficient_quota"),
-            Self::RateLimited => ("rate_limit_exceeded", "rate_limit_exceeded"),
-            Self::Internal => ("server_error", "internal_error"),
-            Self::Upstream => ("server_error", "upstream_error"),
-            Self::UpstreamTimeout => ("server_error", "upstream_timeout"),
-            Self::Overloaded => ("server_error", "overloaded"),
-        }
-    }
-
-    fn anthropic(self) -> &'static str {
-        match self {
-            Self::InvalidRequest | Self::MethodNotAllowed { .. } => "invalid_request_error",
-            Self::InvalidApiKey => "authentication_error",
-            Self::ModelNotAllowed => "permission_error",
-            Self::ModelNotFound | Self::UnknownPath => "not_found_error",
-            Self::TooLarge => "request_too_large",
-            Self::QuotaSpent | Self::RateLimited => "rate_limit_error",
-            Self::Internal | Self::Upstream | Self::UpstreamTimeout => "api_error",
-            Self::Overloaded => "overloaded_error",
-        }
-    }
-
-    fn gemini(self) -> &'static str {
-        match self {
-            Self::InvalidRequest | Self::TooLarge | Self::MethodNotAllowed { .. } => "INVALID_ARGUMENT",
-            Self::InvalidApiKey => "UNAUTHENTICATED",
-            Self::ModelNotAllowed => "PERMISSION_DENIED",
-            Self::ModelNotFound | Self::UnknownPath => "NOT_FOUND",
-            Self::QuotaSpent | Self::RateLimited => "RESOURCE_EXHAUSTED",
-            Self::Internal => "INTERNAL",
-            Self::Upstream | Self::Overloaded => "UNAVAILABLE",
-            Self::UpstreamTimeout => "DEADLINE_EXCEEDED",
+            Self::InvalidRequest => (400, BAD, "invalid_request", BAD, "INVALID_ARGUMENT"),
+            Self::InvalidApiKey => (401, LOGIN, "invalid_api_key", LOGIN, "UNAUTHENTICATED"),
+            Self::ModelNotAllowed => {
+                (403, "permission_error", "model_not_allowed", "permission_error", "PERMISSION_DENIED")
+            }
+            Self::ModelNotFound | Self::UnknownPath => {
+                (404, BAD, "model_not_found", "not_found_error", "NOT_FOUND")
+            }
+            Self::MethodNotAllowed { .. } => (405, BAD, "method_not_allowed", BAD, "INVALID_ARGUMENT"),
+            Self::TooLarge => (413, BAD, "request_too_large", "request_too_large", "INVALID_ARGUMENT"),
+            Self::QuotaSpent => (429, SPENT, SPENT, "rate_limit_error", "RESOURCE_EXHAUSTED"),
+            Self::RateLimited => (429, RATE, RATE, "rate_limit_error", "RESOURCE_EXHAUSTED"),
+            Self::Internal => (500, "server_error", "internal_error", "api_error", "INTERNAL"),
+            Self::Upstream => (502, "server_error", "upstream_error", "api_error", "UNAVAILABLE"),
+            Self::Overloaded => (503, "server_error", "overloaded", "overloaded_error", "UNAVAILABLE"),
+            Self::UpstreamTimeout => {
+                (504, "server_error", "upstream_timeout", "api_error", "DEADLINE_EXCEEDED")
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
-//! The names of the gateway's own headers, and which headers stop at the gateway, in either direction. Everything else passes unchanged, so that new headers of the
-//! APIs work on the day they appear.
+//! The names of the gateway's own headers, and which headers stop at the gateway, in either direction. Everything else
+//! passes unchanged, so that new headers of the APIs work on the day they appear.
 //! The `Connection` header's own list of names is per message; the proxy reads it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use http::HeaderName;
 
@@ -20,18 +22,13 @@ pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// names the person, what would override the method, and the encodings that would hide usage.
 pub fn is_client_secret_or_hop(name: &str) -> bool {
     let name = plain(name);
-    is_hop(&name)
-        || CLIENT_NAMES.contains(&&*name)
-        || CLIENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    HOP.contains(&*name) || CLIENT.contains(&*name) || begins_with(&name, CLIENT_PREFIXES)
 }
 
 /// Never comes back: what shows the shared account, its limits, or the machines behind the gateway.
 pub fn is_upstream_private(name: &str) -> bool {
     let name = plain(name);
-    is_hop(&name)
-        || UPSTREAM_NAMES.contains(&&*name)
-        || name == "ratelimit"
-        || UPSTREAM_PREFIXES.iter().chain(UPSTREAM_RATE).any(|prefix| name.starts_with(prefix))
+    HOP.contains(&*name) || UPSTREAM.contains(&*name) || begins_with(&name, UPSTREAM_PREFIXES)
 }
 
 /// Some servers read `x_user_id` and `x-user-id` as one name.
@@ -42,114 +39,51 @@ fn plain(name: &str) -> Cow<'_, str> {
     name.into()
 }
 
-fn is_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-    )
+fn begins_with(name: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().flat_map(|line| line.split(' ')).any(|prefix| name.starts_with(prefix))
 }
 
-const CLIENT_NAMES: &[&str] = &[
-    "authorization",
-    "x-api-key",
-    "x-goog-api-key",
-    "api-key",
-    "cookie",
-    "proxy-authorization",
-    "x-auth-token",
-    "x-access-token",
-    "openai-organization",
-    "openai-project",
-    "x-goog-user-project",
-    "x-goog-fieldmask",
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "via",
-    "x-original-url",
-    "x-original-uri",
-    "x-rewrite-url",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "accept-encoding",
-    "expect",
-    "origin",
-    "referer",
-    "x-user",
-    "x-user-id",
-    "x-user-email",
-    "x-user-name",
-    "x-user-role",
-    "x-team",
-    "x-team-id",
-    "x-plan",
-    "x-role",
-    "x-email",
-];
+type Names = LazyLock<HashSet<&'static str>>;
+
+fn names(lines: &[&'static str]) -> HashSet<&'static str> {
+    lines.iter().flat_map(|line| line.split(' ')).collect()
+}
+
+static HOP: Names = LazyLock::new(|| {
+    names(&[
+        "connection keep-alive proxy-connection proxy-authenticate",
+        "te trailer transfer-encoding upgrade http2-settings",
+    ])
+});
+
+static CLIENT: Names = LazyLock::new(|| {
+    names(&[
+        "authorization x-api-key x-goog-api-key api-key cookie proxy-authorization x-auth-token x-access-token",
+        "openai-organization openai-project x-goog-user-project x-goog-fieldmask",
+        "forwarded x-real-ip x-client-ip true-client-ip via",
+        "x-original-url x-original-uri x-rewrite-url x-http-method x-http-method-override x-method-override",
+        "accept-encoding expect origin referer",
+        "x-user x-user-id x-user-email x-user-name x-user-role x-team x-team-id x-plan x-role x-email",
+    ])
+});
 
 const CLIENT_PREFIXES: &[&str] = &[
-    "x-tollgate-",
-    "x-tg-",
-    "x-forwarded-",
-    "x-openwebui-",
-    "x-librechat-",
-    "x-auth-request-",
-    "x-authenticated-",
-    "x-remote-",
-    "remote-",
-    "x-amzn-oidc-",
-    "x-goog-iap-",
-    "x-goog-authenticated-",
-    "cf-",
-    "sec-",
-    "x-envoy-",
+    "x-tollgate- x-tg- x-forwarded- x-openwebui- x-librechat-",
+    "x-auth-request- x-authenticated- x-remote- remote- x-amzn-oidc- x-goog-iap- x-goog-authenticated-",
+    "cf- sec- x-envoy-",
 ];
 
-const UPSTREAM_NAMES: &[&str] = &[
-    "set-cookie",
-    "set-cookie2",
-    "openai-organization",
-    "openai-project",
-    "anthropic-organization-id",
-    "server",
-    "server-timing",
-    "via",
-    "x-powered-by",
-    "x-served-by",
-    "x-cache",
-    "x-backend",
-    "x-upstream",
-    "alt-svc",
-    "strict-transport-security",
-    "nel",
-    "report-to",
-    "reporting-endpoints",
-    "x-request-id",
-    "request-id",
-    "www-authenticate",
-    "access-control-allow-origin",
-    "access-control-allow-credentials",
-    "access-control-expose-headers",
-];
+static UPSTREAM: Names = LazyLock::new(|| {
+    names(&[
+        "set-cookie set-cookie2 openai-organization openai-project anthropic-organization-id ratelimit",
+        "server server-timing via x-powered-by x-served-by x-cache x-backend x-upstream alt-svc",
+        "strict-transport-security nel report-to reporting-endpoints x-request-id request-id www-authenticate",
+        "access-control-allow-origin access-control-allow-credentials access-control-expose-headers",
+    ])
+});
 
-const UPSTREAM_PREFIXES: &[&str] = &["cf-", "x-envoy-", "x-tollgate-", "x-litellm-", "x-goog-", "x-amz-"];
-
-/// Names and beginnings of names that speak of the shared key's limits.
-const UPSTREAM_RATE: &[&str] = &[
-    "ratelimit-",
-    "x-ratelimit",
-    "x-rate-limit",
-    "rate-limit",
-    "anthropic-ratelimit-",
-    "anthropic-priority-",
+/// The second line speaks of the shared key's limits.
+const UPSTREAM_PREFIXES: &[&str] = &[
+    "cf- x-envoy- x-tollgate- x-litellm- x-goog- x-amz-",
+    "ratelimit- x-ratelimit x-rate-limit rate-limit anthropic-ratelimit- anthropic-priority-",
 ];

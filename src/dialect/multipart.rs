@@ -32,7 +32,7 @@ pub(super) fn scan(content_type: &str, body: &[u8]) -> Result<Ask, ScanError> {
         };
         let seen = if key == "model" { !ask.model.is_empty() } else { stream_seen };
         if name != key || seen {
-            return Err(ScanError::Ambiguous { key });
+            return Err(ScanError::Ambiguous(key));
         }
         if file || !plain {
             return bad("`model` and `stream` must be plain text parts");
@@ -57,13 +57,13 @@ pub(super) fn scan(content_type: &str, body: &[u8]) -> Result<Ask, ScanError> {
 }
 
 fn bad<T>(why: &'static str) -> Result<T, ScanError> {
-    Err(ScanError::Multipart { why })
+    Err(ScanError::Multipart(why))
 }
 
 fn boundary(content_type: &str) -> Result<&str, ScanError> {
     let mut parts = content_type.split(';').map(str::trim);
     if !parts.next().unwrap_or_default().eq_ignore_ascii_case("multipart/form-data") {
-        return Err(ScanError::ContentType { wanted: "multipart/form-data" });
+        return Err(ScanError::ContentType("multipart/form-data"));
     }
     let mut found = None;
     for (name, value) in parts.filter_map(|part| part.split_once('=')) {

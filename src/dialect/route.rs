@@ -31,55 +31,26 @@ pub struct Route {
     pub query: Option<String>,
 }
 
-/// Why a path under `/v1` or `/v1beta` is not served. Each names the dialect to answer in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RouteError {
-    /// 404: no such call.
-    #[error("this path is not served")]
-    NotFound {
-        /// The dialect to answer in.
-        dialect: Dialect,
-    },
-    /// 405: the call exists with another method.
-    #[error("this method is not served here, allowed: {allow}")]
-    MethodNotAllowed {
-        /// The dialect to answer in.
-        dialect: Dialect,
-        /// The value of the `allow` header.
-        allow: &'static str,
-    },
-    /// 400: the path or query can be read in more than one way.
-    #[error("bad request path: {why}")]
-    BadPath {
-        /// The dialect to answer in.
-        dialect: Dialect,
-        /// What is wrong, one short sentence part.
-        why: &'static str,
-    },
+/// Why a path under `/v1` or `/v1beta` is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteError {
+    /// The dialect to answer in.
+    pub dialect: Dialect,
+    /// No such call, another method, or a path or query that can be read in more than one way.
+    pub kind: Kind,
+    /// What is ambiguous, one short sentence part.
+    why: &'static str,
 }
 
 impl RouteError {
-    /// The dialect to answer in.
-    pub fn dialect(&self) -> Dialect {
-        match self {
-            Self::NotFound { dialect }
-            | Self::MethodNotAllowed { dialect, .. }
-            | Self::BadPath { dialect, .. } => *dialect,
-        }
-    }
-
     /// The answer for the caller.
     pub fn problem(&self) -> Problem {
-        let (kind, text) = match self {
-            Self::NotFound { .. } => {
-                (Kind::UnknownPath, "Unknown path: the gateway serves only the listed API calls.".to_owned())
-            }
-            Self::MethodNotAllowed { allow, .. } => {
-                (Kind::MethodNotAllowed { allow }, format!("Method not allowed. Allowed here: {allow}."))
-            }
-            Self::BadPath { why, .. } => (Kind::InvalidRequest, format!("Bad request path: {why}.")),
+        let text = match self.kind {
+            Kind::UnknownPath => "Unknown path: the gateway serves only the listed API calls.".to_owned(),
+            Kind::MethodNotAllowed { allow } => format!("Method not allowed. Allowed here: {allow}."),
+            _ => format!("Bad request path: {}.", self.why),
         };
-        Problem::new(kind, text)
+        Problem::new(self.kind, text)
     }
 }
 
@@ -90,55 +61,46 @@ pub fn route(
     path_and_query: &str,
     headers: &HeaderMap,
 ) -> Result<Option<Route>, RouteError> {
-    let (raw_path, raw_query) = match path_and_query.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path_and_query, None),
-    };
+    let (raw_path, raw_query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let segments = decode_path(raw_path);
-    let first = match &segments {
+    let version = match &segments {
         Ok(segments) => segments.first().map_or("", String::as_str),
         Err(_) => raw_path.trim_start_matches(['/', '\\']).split(['/', '\\', '%', ';']).next().unwrap_or(""),
     };
-    let version = match first {
-        "v1" => Version::V1,
-        "v1beta" => Version::V1Beta,
+    let dialect = match version {
+        "v1beta" => Dialect::Gemini,
+        "v1" if headers.contains_key("anthropic-version") => Dialect::Anthropic,
+        "v1" => Dialect::OpenAi,
         _ => return Ok(None),
     };
-    let fallback = version.dialect_of_errors(headers);
-    let bad = |dialect, why| RouteError::BadPath { dialect, why };
+    let is_v1 = version == "v1";
     let segments = segments.map_err(|unread| match unread {
-        Unread::Empty => RouteError::NotFound { dialect: fallback },
-        Unread::Ambiguous(why) => bad(fallback, why),
+        Unread::Empty => RouteError { dialect, kind: Kind::UnknownPath, why: "" },
+        Unread::Ambiguous(why) => RouteError { dialect, kind: Kind::InvalidRequest, why },
     })?;
-
     let rest: Vec<&str> = segments.iter().skip(1).map(String::as_str).collect();
-    let found = find(version, method, &rest, headers)?.ok_or(RouteError::NotFound { dialect: fallback })?;
-    let query = Query::read(raw_query.unwrap_or(""), found.dialect).map_err(|why| bad(found.dialect, why))?;
-    if let (Some(asked), Some(model)) = (&query.model, &found.model_in_path)
+    let unknown = RouteError { dialect, kind: Kind::UnknownPath, why: "" };
+    let found = find(is_v1, method, &rest, headers)?.ok_or(unknown)?;
+    let bad = |why| RouteError { dialect: found.dialect, kind: Kind::InvalidRequest, why };
+    let (model, query) = read_query(raw_query, found.dialect).map_err(bad)?;
+    if let (Some(asked), Some(model)) = (&model, &found.model_in_path)
         && asked.strip_prefix("models/").unwrap_or(asked) != model
     {
-        return Err(bad(found.dialect, "`model` in the query differs from the model in the path"));
+        return Err(bad("`model` in the query differs from the model in the path"));
     }
-    Ok(Some(Route { model_in_query: query.model, query: query.forward, ..found }))
+    Ok(Some(Route { model_in_query: model, query, ..found }))
 }
 
 /// The path and query to ask an upstream for. `prefix` replaces `/v1` or `/v1beta` (the configuration's `serves`),
 /// `model` is the resolved name: it stands in the path where the call has it there.
 pub fn upstream_path(route: &Route, prefix: &str, model: &str) -> String {
     let mut path = prefix.trim_end_matches('/').to_owned();
-    match (route.endpoint.fixed_path(), route.endpoint.verb()) {
-        (Some(fixed), _) => path.push_str(fixed),
-        (None, Some(verb)) => {
-            path.push_str("/models/");
-            path.extend(utf8_percent_encode(model, SEGMENT));
-            path.push(':');
-            path.push_str(verb);
-        }
-        (None, None) => {
-            path.push_str("/models/");
-            path.extend(utf8_percent_encode(model, SEGMENT));
-        }
+    let end = route.endpoint.path_end();
+    if !end.starts_with('/') {
+        path.push_str("/models/");
+        path.extend(utf8_percent_encode(model, SEGMENT));
     }
+    path.push_str(end);
     if let Some(query) = &route.query {
         path.push('?');
         path.push_str(query);
@@ -159,27 +121,11 @@ pub fn query_key(query: &str) -> Option<String> {
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'@');
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
-    V1,
-    V1Beta,
-}
-
-impl Version {
-    fn dialect_of_errors(self, headers: &HeaderMap) -> Dialect {
-        match self {
-            Self::V1Beta => Dialect::Gemini,
-            Self::V1 if headers.contains_key("anthropic-version") => Dialect::Anthropic,
-            Self::V1 => Dialect::OpenAi,
-        }
-    }
-}
-
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
 
 fn find(
-    version: Version,
+    is_v1: bool,
     method: &Method,
     rest: &[&str],
     headers: &HeaderMap,
@@ -193,7 +139,7 @@ fn find(
         query: None,
     };
     let get = *method == Method::GET || *method == Method::HEAD;
-    let list = list_form(headers, if version == Version::V1 { "/v1" } else { "/v1beta" });
+    let list = list_form(headers, if is_v1 { "/v1" } else { "/v1beta" });
     let (route, allow) = match rest {
         ["models"] => (plain(list, Endpoint::ModelList), GET),
         ["models", name] if get => {
@@ -205,15 +151,17 @@ fn find(
                     Route { model_in_path: Some(model.to_owned()), ..plain(Dialect::Gemini, endpoint) },
                     POST,
                 ),
-                _ if call.contains(':') => return Err(RouteError::NotFound { dialect: Dialect::Gemini }),
+                _ if call.contains(':') => {
+                    return Err(RouteError { dialect: Dialect::Gemini, kind: Kind::UnknownPath, why: "" });
+                }
                 _ => (plain(list, Endpoint::ModelOne), GET),
             }
         }
         // names like `meta-llama/Llama-3` of OpenAI-style servers
-        ["models", name @ ..] if get && version == Version::V1 => {
+        ["models", name @ ..] if get && is_v1 => {
             (Route { model_in_path: Some(name.join("/")), ..plain(list, Endpoint::ModelOne) }, GET)
         }
-        _ if version == Version::V1 => match fixed(rest) {
+        _ if is_v1 => match fixed(rest) {
             Some(endpoint @ (Endpoint::Messages | Endpoint::MessagesCountTokens)) => {
                 (plain(Dialect::Anthropic, endpoint), POST)
             }
@@ -223,18 +171,20 @@ fn find(
         _ => return Ok(None),
     };
     if (allow == GET) != get || (allow == POST && *method != Method::POST) {
-        return Err(RouteError::MethodNotAllowed { dialect: route.dialect, allow });
+        let kind = Kind::MethodNotAllowed { allow };
+        return Err(RouteError { dialect: route.dialect, kind, why: "" });
     }
     Ok(Some(route))
 }
 
 fn of_verb(verb: &str) -> Option<Endpoint> {
-    Endpoint::ALL.into_iter().find(|endpoint| endpoint.verb() == Some(verb))
+    Endpoint::all().find(|endpoint| endpoint.path_end().strip_prefix(':') == Some(verb))
 }
 
 fn fixed(rest: &[&str]) -> Option<Endpoint> {
-    Endpoint::ALL.into_iter().find(|endpoint| {
-        endpoint.fixed_path().is_some_and(|path| path.split('/').skip(1).eq(rest.iter().copied()))
+    Endpoint::all().find(|endpoint| {
+        let end = endpoint.path_end().strip_prefix('/');
+        end.is_some_and(|path| path.split('/').eq(rest.iter().copied()))
     })
 }
 
@@ -298,62 +248,57 @@ fn decode(text: &str, plus: Plus) -> Option<String> {
     percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
-struct Query {
-    model: Option<String>,
-    forward: Option<String>,
-}
-
-impl Query {
-    /// What Google calls system parameters are read by name: some carry a credential, some would hide the usage.
-    /// <https://cloud.google.com/apis/docs/system-parameters>
-    fn read(raw: &str, dialect: Dialect) -> Result<Self, &'static str> {
-        let mut model = None;
-        let mut forward = String::new();
-        for (index, pair) in raw.split('&').enumerate() {
-            if index > 0 && pair.is_empty() {
+/// The model that a query names, and the query to send upstream.
+///
+/// What Google calls system parameters are read by name: some carry a credential, some would hide the usage.
+/// <https://cloud.google.com/apis/docs/system-parameters>
+fn read_query(raw: &str, dialect: Dialect) -> Result<(Option<String>, Option<String>), &'static str> {
+    let mut model = None;
+    let mut forward = String::new();
+    for (index, pair) in raw.split('&').enumerate() {
+        if index > 0 && pair.is_empty() {
+            continue;
+        }
+        // some servers split at `;` too: nothing that matters may hide behind one
+        let hidden = pair
+            .split(';')
+            .skip(1)
+            .any(|part| matches!(name_of(part).as_deref(), None | Some("model" | "key" | "alt" | "fields")));
+        if hidden {
+            return Err("`;` in the query hides a parameter");
+        }
+        let name = name_of(pair).ok_or("its percent-encoding is broken")?;
+        let gemini = dialect == Dialect::Gemini;
+        match name.as_str() {
+            "model" => {
+                let value = pair.split_once('=').map_or("", |(_, value)| value);
+                let value = decode(value, Plus::Space).ok_or("its percent-encoding is broken")?;
+                if model.replace(value).is_some() {
+                    return Err("`model` stands twice in the query");
+                }
                 continue;
             }
-            // some servers split at `;` too: nothing that matters may hide behind one
-            let hidden = pair.split(';').skip(1).any(|part| {
-                matches!(name_of(part).as_deref(), None | Some("model" | "key" | "alt" | "fields"))
-            });
-            if hidden {
-                return Err("`;` in the query hides a parameter");
+            "key" | "access_token" | "oauth_token" | "api_key" | "api-key" => continue,
+            "alt" | "$alt" if gemini && !pair.ends_with("=sse") && !pair.ends_with("=json") => {
+                return Err("`alt` in the query must be `sse` or `json`");
             }
-            let name = name_of(pair).ok_or("its percent-encoding is broken")?;
-            let gemini = dialect == Dialect::Gemini;
-            match name.as_str() {
-                "model" => {
-                    let value = pair.split_once('=').map_or("", |(_, value)| value);
-                    let value = decode(value, Plus::Space).ok_or("its percent-encoding is broken")?;
-                    if model.replace(value).is_some() {
-                        return Err("`model` stands twice in the query");
-                    }
-                    continue;
-                }
-                "key" | "access_token" | "oauth_token" | "api_key" | "api-key" => continue,
-                "alt" | "$alt" if gemini && !pair.ends_with("=sse") && !pair.ends_with("=json") => {
-                    return Err("`alt` in the query must be `sse` or `json`");
-                }
-                "fields" | "callback" if gemini => {
-                    return Err("`fields` and `callback` are not served, they hide the usage");
-                }
-                other if gemini && other.starts_with('$') && other != "$alt" => {
-                    return Err("parameters that begin with `$` are not served");
-                }
-                _ => {}
+            "fields" | "callback" if gemini => {
+                return Err("`fields` and `callback` are not served, they hide the usage");
             }
-            if !pair.is_empty() {
-                if !forward.is_empty() {
-                    forward.push('&');
-                }
-                forward.push_str(pair);
+            other if gemini && other.starts_with('$') && other != "$alt" => {
+                return Err("parameters that begin with `$` are not served");
             }
+            _ => {}
         }
-        Ok(Self { model, forward: (!forward.is_empty()).then_some(forward) })
+        if !pair.is_empty() {
+            if !forward.is_empty() {
+                forward.push('&');
+            }
+            forward.push_str(pair);
+        }
     }
+    Ok((model, (!forward.is_empty()).then_some(forward)))
 }
-
 /// A parameter's name as a lenient server would read it.
 fn name_of(pair: &str) -> Option<String> {
     let name = pair.split_once('=').map_or(pair, |(name, _)| name);

@@ -6,7 +6,6 @@ use super::ask::{Ask, StreamOptions, check_model};
 use super::json::{Cursor, Shape};
 use super::{Body, Dialect, Endpoint, Route, multipart};
 use fault::ScanError;
-use guard::Guard;
 
 pub(super) mod fault;
 pub(super) mod guard;
@@ -22,8 +21,7 @@ pub fn scan(route: &Route, content_type: Option<&str>, body: &[u8]) -> Result<As
             scan_json(route, body)?
         }
         Body::Multipart => {
-            let content_type =
-                content_type.ok_or(ScanError::ContentType { wanted: "multipart/form-data" })?;
+            let content_type = content_type.ok_or(ScanError::ContentType("multipart/form-data"))?;
             multipart::scan(content_type, body)?
         }
         Body::None => return Err(ScanError::NoBody),
@@ -58,7 +56,7 @@ pub(super) fn bare<'a>(route: &Route, model: &'a str) -> &'a str {
 }
 
 fn json_content_type(value: Option<&str>) -> Result<(), ScanError> {
-    let error = ScanError::ContentType { wanted: "application/json" };
+    let error = ScanError::ContentType("application/json");
     let Some(value) = value else { return Ok(()) };
     let mut parts = value.split(';').map(|part| part.trim().to_ascii_lowercase());
     let media = parts.next().unwrap_or_default();
@@ -100,52 +98,45 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn member(&mut self, key: &str, value: &mut Cursor<'_>) -> Result<(), ScanError> {
-        let Some(guard) = guard::of(key)? else {
+        let Some((key, bit)) = guard::of(key)? else {
             value.skip()?;
             return Ok(());
         };
-        let name = guard.name();
-        if self.seen & guard.bit() != 0 {
-            return Err(ScanError::Ambiguous { key: name });
+        if self.seen & bit != 0 {
+            return Err(ScanError::Ambiguous(key));
         }
-        self.seen |= guard.bit();
-        match guard {
-            Guard::Model => self.model(value)?,
-            Guard::Stream => self.ask.stream = flag(value, name)?.unwrap_or(false),
-            Guard::StreamOptions => self.stream_options(value)?,
-            Guard::Choices | Guard::BestOf => {
-                let count = whole(value, name)?.unwrap_or(1);
+        self.seen |= bit;
+        match key {
+            "model" => self.model(value)?,
+            "stream" => self.ask.stream = flag(value, key)?.unwrap_or(false),
+            "stream_options" => self.stream_options(value)?,
+            "n" | "best_of" => {
+                let count = whole(value, key)?.unwrap_or(1);
                 self.ask.choices = self.ask.choices.max(count);
             }
-            Guard::MaxTokens | Guard::MaxCompletionTokens | Guard::MaxOutputTokens => {
-                let bound = whole(value, name)?;
+            "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                let bound = whole(value, key)?;
                 self.ask.max_output = self.ask.max_output.max(bound);
             }
-            Guard::Models | Guard::RouteChoice | Guard::Provider | Guard::Fallbacks => {
+            "models" | "route" | "provider" | "fallbacks" => {
                 if value.shape()? != Shape::Null {
-                    return Err(ScanError::ForeignChoice { key: name });
+                    return Err(ScanError::ForeignChoice(key));
                 }
                 value.skip()?;
             }
-            Guard::Background => {
-                if flag(value, name)? == Some(true) && self.route.endpoint == Endpoint::Responses {
+            "background" => {
+                if flag(value, key)? == Some(true) && self.route.endpoint == Endpoint::Responses {
                     let wanted = "false: the gateway serves no call to fetch a background response";
-                    return Err(ScanError::Value { key: name, wanted });
+                    return Err(ScanError::Value { key, wanted });
                 }
             }
-            Guard::GenerationConfig if self.route.dialect == Dialect::Gemini => {
-                self.generation_config(value)?;
-            }
-            Guard::Requests if self.route.endpoint == Endpoint::BatchEmbedContents => self.requests(value)?,
-            Guard::CountedRequest if self.route.endpoint == Endpoint::GeminiCountTokens => {
+            "generationConfig" if self.route.dialect == Dialect::Gemini => self.generation_config(value)?,
+            "requests" if self.route.endpoint == Endpoint::BatchEmbedContents => self.requests(value)?,
+            "generateContentRequest" if self.route.endpoint == Endpoint::GeminiCountTokens => {
                 self.inner_request(value)?;
             }
-            Guard::Tools
-            | Guard::ServiceTier
-            | Guard::Reasoning
-            | Guard::GenerationConfig
-            | Guard::Requests
-            | Guard::CountedRequest => {
+            // guarded, but nothing is read from it here
+            _ => {
                 value.skip()?;
             }
         }
@@ -182,7 +173,7 @@ impl Reader<'_> {
                         return Ok(());
                     }
                     if key != "include_usage" || include_usage.is_some() {
-                        return Err(ScanError::Ambiguous { key: "include_usage" });
+                        return Err(ScanError::Ambiguous("include_usage"));
                     }
                     inner.blank();
                     let start = inner.at();
@@ -214,7 +205,7 @@ impl Reader<'_> {
                 }
             };
             if place.is_some() {
-                return Err(ScanError::Ambiguous { key: name });
+                return Err(ScanError::Ambiguous(name));
             }
             *place = Some(whole(inner, name)?);
             Ok(())
@@ -244,7 +235,7 @@ impl Reader<'_> {
                 return Ok(());
             }
             if key != "model" || seen {
-                return Err(ScanError::Ambiguous { key: "model" });
+                return Err(ScanError::Ambiguous("model"));
             }
             seen = true;
             self.model(inner)

@@ -15,9 +15,7 @@ use super::problem::{self, Rejection};
 use super::replay::Handover;
 use super::{QuotaProxy, body, cors, models, respond};
 use crate::auth::{AuthError, Caller, ClientClaims, client_address, client_claims};
-use crate::dialect::{
-    Ask, Dialect, Kind, Problem, REQUEST_ID, Route, RouteError, needs_usage, query_key, route, scan,
-};
+use crate::dialect::{Ask, Dialect, Kind, Problem, REQUEST_ID, Route, needs_usage, query_key, route, scan};
 use crate::gate::{Asked, Who};
 use crate::snapshot::ConfigSnapshot;
 use crate::telemetry::{Labels, outcome};
@@ -67,12 +65,11 @@ impl QuotaProxy {
         let found = match route(&header.method, &target, &header.headers) {
             Ok(Some(found)) => found,
             Ok(None) => return self.serve_page(session, ctx).await.map(|()| true),
-            Err(RouteError::MethodNotAllowed { dialect, allow }) if header.method == Method::OPTIONS => {
-                ctx.dialect = dialect;
-                return respond::options(session, ctx, allow).await.map(|()| true);
-            }
             Err(error) => {
-                ctx.dialect = error.dialect();
+                ctx.dialect = error.dialect;
+                if let (Kind::MethodNotAllowed { allow }, &Method::OPTIONS) = (error.kind, &header.method) {
+                    return respond::options(session, ctx, allow).await.map(|()| true);
+                }
                 respond::refuse(session, ctx, Rejection::new(error.problem(), outcome::BAD_REQUEST)).await?;
                 return Ok(true);
             }

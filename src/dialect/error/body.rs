@@ -9,9 +9,14 @@ use crate::dialect::Dialect;
 /// A message is one line for a person; what echoes a caller's bytes must not fill a log.
 const MAX_MESSAGE_CHARS: usize = 1_000;
 
+/// The outer object of each API; `type` and `request_id` are Anthropic's.
 #[derive(Serialize)]
-struct OpenAiBody<'a> {
-    error: OpenAiError<'a>,
+struct Outer<'a, E> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'a str>,
+    error: E,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -33,24 +38,11 @@ struct ResponsesEvent<'a> {
 }
 
 #[derive(Serialize)]
-struct AnthropicBody<'a> {
-    r#type: &'a str,
-    error: AnthropicError<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
 struct AnthropicError<'a> {
     r#type: &'a str,
     message: String,
     #[serde(flatten)]
     limit: Option<&'a LimitFacts>,
-}
-
-#[derive(Serialize)]
-struct GeminiBody<'a> {
-    error: GeminiError<'a>,
 }
 
 #[derive(Serialize)]
@@ -80,27 +72,28 @@ enum GeminiDetail {
 pub(super) fn of(dialect: Dialect, problem: &Problem, request_id: Option<&str>) -> String {
     let message = one_line(&problem.message);
     let limit = problem.limit.as_ref();
+    let (_, openai, code, anthropic, gemini) = problem.kind.row();
     match dialect {
         Dialect::OpenAi => {
-            let (kind, code) = problem.kind.openai();
-            text(&OpenAiBody { error: OpenAiError { message, r#type: kind, param: None, code, limit } })
+            let error = OpenAiError { message, r#type: openai, param: None, code, limit };
+            text(&Outer { r#type: None, error, request_id: None })
         }
         Dialect::Anthropic => {
-            let error = AnthropicError { r#type: problem.kind.anthropic(), message, limit };
-            text(&AnthropicBody { r#type: "error", error, request_id })
+            let error = AnthropicError { r#type: anthropic, message, limit };
+            text(&Outer { r#type: Some("error"), error, request_id })
         }
         Dialect::Gemini => {
-            let (code, status) = (problem.status, problem.kind.gemini());
             let details = detail(problem).map(|detail| [detail]);
-            text(&GeminiBody { error: GeminiError { code, message, status, details, limit } })
+            let error = GeminiError { code: problem.status, message, status: gemini, details, limit };
+            text(&Outer { r#type: None, error, request_id: None })
         }
     }
 }
 
 /// The event in a stream of the Responses API, which has a shape of its own.
 pub(super) fn responses_event(problem: &Problem) -> String {
-    let (_, code) = problem.kind.openai();
-    text(&ResponsesEvent { r#type: "error", code, message: one_line(&problem.message), param: None })
+    let (code, message) = (problem.kind.code(), one_line(&problem.message));
+    text(&ResponsesEvent { r#type: "error", code, message, param: None })
 }
 
 fn detail(problem: &Problem) -> Option<GeminiDetail> {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::{Route, RouteError, query_key, route, upstream_path};
+use super::{Kind, Route, RouteError, query_key, route, upstream_path};
 use crate::dialect::{Body, Dialect, Endpoint};
 
 fn post(path: &str) -> Result<Option<Route>, RouteError> {
@@ -21,6 +21,10 @@ fn with(name: &'static str) -> HeaderMap {
 fn every_row_of_the_contract_is_found_and_rebuilt() {
     use Dialect::{Anthropic, Gemini, OpenAi};
     use Endpoint as E;
+    assert!(
+        E::all().enumerate().all(|(place, endpoint)| place == endpoint as usize),
+        "one row each, in order"
+    );
     let rows = [
         ("/v1/chat/completions", OpenAi, E::ChatCompletions, "/p/chat/completions"),
         ("/v1/completions", OpenAi, E::Completions, "/p/completions"),
@@ -55,16 +59,19 @@ fn every_row_of_the_contract_is_found_and_rebuilt() {
             // a GET names a model, whatever its name: the list decides
             assert_eq!(method.unwrap().unwrap().endpoint, E::ModelOne);
         } else {
-            assert_eq!(method, Err(RouteError::MethodNotAllowed { dialect, allow: "POST" }));
+            assert_eq!(
+                method,
+                Err(RouteError { dialect, kind: Kind::MethodNotAllowed { allow: "POST" }, why: "" })
+            );
         }
     }
     let free = [E::MessagesCountTokens, E::GeminiCountTokens, E::ModelList, E::ModelOne];
-    for endpoint in E::ALL {
+    for endpoint in E::all() {
         assert_eq!(endpoint.metered(), !free.contains(&endpoint), "{}", endpoint.as_str());
         assert_eq!(endpoint.body() == Body::None, endpoint.answered_here());
     }
-    let labels: std::collections::HashSet<_> = E::ALL.iter().map(|endpoint| endpoint.as_str()).collect();
-    assert_eq!(labels.len(), E::ALL.len());
+    let labels: std::collections::HashSet<_> = E::all().map(E::as_str).collect();
+    assert_eq!(labels.len(), E::all().count());
 }
 
 #[test]
@@ -87,7 +94,11 @@ fn model_lists_take_the_callers_form() {
         }
         let refused = route(&Method::DELETE, path, &headers).unwrap_err();
         if !path.contains("meta-llama") && !path.contains("ft:") {
-            assert_eq!(refused, RouteError::MethodNotAllowed { dialect, allow: "GET, HEAD" }, "{path}");
+            assert_eq!(
+                refused,
+                RouteError { dialect, kind: Kind::MethodNotAllowed { allow: "GET, HEAD" }, why: "" },
+                "{path}"
+            );
         }
     }
 }
@@ -114,10 +125,10 @@ fn what_is_not_listed_is_not_found_in_the_callers_dialect() {
     ];
     for (path, headers, dialect) in cases {
         let refused = route(&Method::POST, path, headers).unwrap_err();
-        let ok = matches!(refused, RouteError::NotFound { .. } | RouteError::BadPath { .. });
-        assert!(ok && refused.dialect() == dialect, "{path}: {refused:?}");
+        let ok = matches!(refused.kind, Kind::UnknownPath | Kind::InvalidRequest);
+        assert!(ok && refused.dialect == dialect, "{path}: {refused:?}");
         if !path.ends_with('/') {
-            assert_eq!(refused, RouteError::NotFound { dialect }, "{path}");
+            assert_eq!(refused, RouteError { dialect, kind: Kind::UnknownPath, why: "" }, "{path}");
         }
     }
 }
@@ -161,7 +172,7 @@ fn ambiguous_paths_are_refused() {
     ];
     for path in paths {
         let refused = post(path);
-        assert!(matches!(refused, Err(RouteError::BadPath { .. })), "{path}: {refused:?}");
+        assert!(matches!(refused, Err(RouteError { kind: Kind::InvalidRequest, .. })), "{path}: {refused:?}");
         assert_eq!(refused.unwrap_err().problem().status, 400);
     }
 }
@@ -179,7 +190,7 @@ fn a_path_with_an_empty_segment_is_no_call() {
         ("/v1/", Dialect::OpenAi),
         ("/v1//", Dialect::OpenAi),
     ] {
-        assert_eq!(post(path), Err(RouteError::NotFound { dialect }), "{path}");
+        assert_eq!(post(path), Err(RouteError { dialect, kind: Kind::UnknownPath, why: "" }), "{path}");
     }
 }
 
@@ -225,7 +236,7 @@ fn the_query_is_cleaned() {
         "/v1/models/m:generateContent?$req=x",
         "/v1/models/m:streamGenerateContent?alt=sse&callback=f",
     ] {
-        assert!(matches!(post(path), Err(RouteError::BadPath { .. })), "{path}");
+        assert!(matches!(post(path), Err(RouteError { kind: Kind::InvalidRequest, .. })), "{path}");
     }
 }
 

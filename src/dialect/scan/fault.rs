@@ -8,11 +8,8 @@ use crate::dialect::json::{Fault, MAX_DEPTH};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// The `Content-Type` is not the one of this call.
-    #[error("`Content-Type` must be `{wanted}` for this call")]
-    ContentType {
-        /// The media type that this call takes.
-        wanted: &'static str,
-    },
+    #[error("`Content-Type` must be `{0}` for this call")]
+    ContentType(&'static str),
     /// Not JSON, or not UTF-8, or bytes before or after the one value.
     #[error("the body is not valid JSON: {why} (byte {at})")]
     NotJson {
@@ -28,11 +25,8 @@ pub enum ScanError {
     #[error("the body must be a JSON object")]
     NotObject,
     /// A key that decides something stands twice, or in a spelling that some parsers take for it.
-    #[error("`{key}` stands twice in the body, or in a spelling that can be mistaken for it")]
-    Ambiguous {
-        /// The key.
-        key: &'static str,
-    },
+    #[error("`{0}` stands twice in the body, or in a spelling that can be mistaken for it")]
+    Ambiguous(&'static str),
     /// A value has a type or range that cannot be served.
     #[error("`{key}` must be {wanted}")]
     Value {
@@ -48,17 +42,11 @@ pub enum ScanError {
     #[error("`model` in the body differs from the model in the path or query")]
     ModelsDiffer,
     /// A key that lets the upstream choose another model.
-    #[error("`{key}` is not served here: it lets the upstream choose another model than the one counted")]
-    ForeignChoice {
-        /// The key.
-        key: &'static str,
-    },
+    #[error("`{0}` is not served here: it lets the upstream choose another model than the one counted")]
+    ForeignChoice(&'static str),
     /// The multipart body is broken or ambiguous.
-    #[error("the multipart body is not valid: {why}")]
-    Multipart {
-        /// What is wrong.
-        why: &'static str,
-    },
+    #[error("the multipart body is not valid: {0}")]
+    Multipart(&'static str),
     /// The call has no body to read.
     #[error("this call carries no body")]
     NoBody,

@@ -3,77 +3,42 @@
 
 use super::fault::ScanError;
 
-/// A key that decides something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Guard {
-    Model,
-    Stream,
-    StreamOptions,
-    Choices,
-    BestOf,
-    MaxTokens,
-    MaxCompletionTokens,
-    MaxOutputTokens,
-    Tools,
-    ServiceTier,
-    Reasoning,
-    Models,
-    RouteChoice,
-    Provider,
-    Fallbacks,
-    Background,
-    GenerationConfig,
-    Requests,
-    CountedRequest,
-}
-
-/// Spelling and meaning. Google's JSON takes two spellings for one key, which then count as the same.
-const NAMES: &[(&str, Guard)] = &[
-    ("model", Guard::Model),
-    ("stream", Guard::Stream),
-    ("stream_options", Guard::StreamOptions),
-    ("n", Guard::Choices),
-    ("best_of", Guard::BestOf),
-    ("max_tokens", Guard::MaxTokens),
-    ("max_completion_tokens", Guard::MaxCompletionTokens),
-    ("max_output_tokens", Guard::MaxOutputTokens),
-    ("tools", Guard::Tools),
-    ("service_tier", Guard::ServiceTier),
-    ("reasoning", Guard::Reasoning),
-    ("models", Guard::Models),
-    ("route", Guard::RouteChoice),
-    ("provider", Guard::Provider),
-    ("fallbacks", Guard::Fallbacks),
-    ("background", Guard::Background),
-    ("generationConfig", Guard::GenerationConfig),
-    ("generation_config", Guard::GenerationConfig),
-    ("requests", Guard::Requests),
-    ("generateContentRequest", Guard::CountedRequest),
-    ("generate_content_request", Guard::CountedRequest),
+/// The keys, each in all its spellings: Google's JSON takes two for some, which then count as the same.
+const KEYS: [&[&str]; 19] = [
+    &["model"],
+    &["stream"],
+    &["stream_options"],
+    &["n"],
+    &["best_of"],
+    &["max_tokens"],
+    &["max_completion_tokens"],
+    &["max_output_tokens"],
+    &["tools"],
+    &["service_tier"],
+    &["reasoning"],
+    &["models"],
+    &["route"],
+    &["provider"],
+    &["fallbacks"],
+    &["background"],
+    &["generationConfig", "generation_config"],
+    &["requests"],
+    &["generateContentRequest", "generate_content_request"],
 ];
 
 /// Longer keys are none of these in any reading.
 const MAX_KEY_BYTES: usize = 64;
 
-impl Guard {
-    pub(super) fn bit(self) -> u64 {
-        1 << (self as u8)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, guard)| *guard == self).map_or("", |(name, _)| name)
-    }
-}
-
-/// The guard of a key, if it has one. A key that only resembles a guarded one is an error.
-pub(super) fn of(key: &str) -> Result<Option<Guard>, ScanError> {
-    if let Some((_, guard)) = NAMES.iter().find(|(name, _)| *name == key) {
-        return Ok(Some(*guard));
+/// The first spelling of a guarded key, and a bit of its own; `None`: the key decides nothing. A key that only resembles
+/// a guarded one is an error.
+pub(super) fn of(key: &str) -> Result<Option<(&'static str, u64)>, ScanError> {
+    let place = |is: &dyn Fn(&str) -> bool| KEYS.iter().position(|all| all.iter().any(|one| is(one)));
+    if let Some(at) = place(&|one| one == key) {
+        return Ok(Some((KEYS[at][0], 1 << at)));
     }
     let alike = folded(key);
-    match NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&alike)) {
-        Some((_, guard)) => Err(ScanError::Ambiguous { key: guard.name() }),
+    match place(&|one| one.eq_ignore_ascii_case(&alike)) {
+        Some(at) => Err(ScanError::Ambiguous(KEYS[at][0])),
         None => Ok(None),
     }
 }

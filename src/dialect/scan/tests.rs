@@ -52,11 +52,11 @@ fn gemini_takes_model_and_stream_from_the_path() {
     assert_eq!(gemini(r#"{"model":"gemini-pro"}"#), Err(ScanError::ModelsDiffer));
     assert_eq!(
         gemini(r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#),
-        Err(ScanError::Ambiguous { key: "maxOutputTokens" })
+        Err(ScanError::Ambiguous("maxOutputTokens"))
     );
     assert_eq!(
         gemini(r#"{"generationConfig":{},"generation_config":{}}"#),
-        Err(ScanError::Ambiguous { key: "generationConfig" })
+        Err(ScanError::Ambiguous("generationConfig"))
     );
 
     let batch = at("/v1beta/models/e:batchEmbedContents");
@@ -68,7 +68,7 @@ fn gemini_takes_model_and_stream_from_the_path() {
     );
     assert_eq!(
         ask(r#"{"requests":[{"model":"models/e","model":"models/e"}]}"#),
-        Err(ScanError::Ambiguous { key: "model" })
+        Err(ScanError::Ambiguous("model"))
     );
     let count = at("/v1beta/models/e:countTokens");
     let body = br#"{"generateContentRequest":{"model":"models/big"}}"#;
@@ -111,21 +111,21 @@ fn guarded_keys_stand_once_in_their_own_spelling() {
         for twin in [key, escaped.as_str()] {
             for (first, second) in [(key, twin), (twin, key)] {
                 let body = format!("{{{model}\"{first}\":{value},\"{second}\":{value}}}");
-                assert_eq!(chat(&body), Err(ScanError::Ambiguous { key }), "{body}");
+                assert_eq!(chat(&body), Err(ScanError::Ambiguous(key)), "{body}");
             }
         }
         for alike in [upper.as_str(), padded.as_str(), nul.as_str()] {
             let body = format!("{{{model}\"{alike}\":{value}}}");
-            assert_eq!(chat(&body), Err(ScanError::Ambiguous { key }), "{body}");
+            assert_eq!(chat(&body), Err(ScanError::Ambiguous(key)), "{body}");
         }
     }
     for alike in ["\u{17f}tream", "\u{feff}stream", "\u{200b}stream", "Stream"] {
         let body = format!("{{\"model\":\"m\",\"{alike}\":true}}");
-        assert_eq!(chat(&body), Err(ScanError::Ambiguous { key: "stream" }), "{alike}");
+        assert_eq!(chat(&body), Err(ScanError::Ambiguous("stream")), "{alike}");
     }
     assert_eq!(
         chat(r#"{"model":"m","stream_options":{"include_usage":true,"include_usage":false}}"#),
-        Err(ScanError::Ambiguous { key: "include_usage" })
+        Err(ScanError::Ambiguous("include_usage"))
     );
     assert!(chat(r#"{"model":"m","\u0073tream":true}"#).unwrap().stream);
     assert!(chat(r#"{"model":"m","x":1,"x":2,"modelx":1,"tool":1}"#).is_ok());
@@ -233,7 +233,7 @@ fn an_upstream_may_not_choose_another_model() {
     for key in ["models", "route", "provider", "fallbacks"] {
         for value in ["[\"big\"]", "\"fallback\"", "{}", "false"] {
             let refused = chat(format!(r#"{{"model":"m","{key}":{value}}}"#)).unwrap_err();
-            assert_eq!(refused, ScanError::ForeignChoice { key });
+            assert_eq!(refused, ScanError::ForeignChoice(key));
             assert_eq!(refused.problem().status, 400);
         }
     }
@@ -264,7 +264,7 @@ fn the_content_type_must_be_the_one_that_is_scanned() {
         "application/json; charset",
     ] {
         let refused = scan(&route, Some(bad), body);
-        assert_eq!(refused, Err(ScanError::ContentType { wanted: "application/json" }), "{bad}");
+        assert_eq!(refused, Err(ScanError::ContentType("application/json")), "{bad}");
     }
     let list = route_get("/v1/models");
     assert_eq!(scan(&list, None, body), Err(ScanError::NoBody));
