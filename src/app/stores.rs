@@ -8,13 +8,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::clock::Clock;
 use crate::config::StorageSettings;
-use crate::store::late::LateCounters;
-use crate::store::measured::{Measured, Observe};
 use crate::store::memory::MemoryCounters;
 use crate::store::postgres::{PostgresLedger, PostgresSettings};
 use crate::store::redis::{RedisCounters, RedisSettings};
 use crate::store::replica::Reads;
 use crate::store::sqlite::SqliteLedger;
+use crate::store::timing::Timing;
 use crate::store::{Counters, Ledger, Outbox, StoreError};
 use crate::telemetry::Metrics;
 
@@ -51,16 +50,11 @@ pub async fn open(storage: &StorageSettings, clock: &Clock, metrics: &Arc<Metric
             "`storage.redis_url` is set and `storage.database_url` is not\nhint: gateways that share counters must share the ledger: set both, or neither"
         );
     }
-    let (ledger, outbox) = ledger(storage, clock).await?;
-    let name = if storage.database_url.is_some() { "postgres" } else { "sqlite" };
-    let ledger: Arc<dyn Ledger> = Arc::new(Measured::new(ledger, observe(metrics, name)));
-    let replica = replica(storage)?.map(|replica| -> Arc<dyn Ledger> {
-        Arc::new(Measured::new(replica, observe(metrics, "postgres_replica")))
-    });
-    let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica));
-    let memory: Arc<dyn Counters> = Arc::new(MemoryCounters::new(clock.clone()));
+    let (ledger, outbox) = ledger(storage, clock, metrics).await?;
+    let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica(storage, metrics)?));
+    let memory = MemoryCounters::new(clock.clone());
     let Some(url) = &storage.redis_url else {
-        let counters = Arc::new(Measured::new(memory, observe(metrics, "memory")));
+        let counters = Arc::new(memory.timed(timing(metrics, "memory")));
         return Ok(Stores { counters, fallback: None, ledger, outbox, reads });
     };
     let settings = RedisSettings {
@@ -69,15 +63,15 @@ pub async fn open(storage: &StorageSettings, clock: &Clock, metrics: &Arc<Metric
         ca: storage.redis_ca.clone(),
         gateway_id: gateway_id(&storage.data_dir, clock)?,
         clock: clock.clone(),
+        timing: timing(metrics, "redis"),
     };
-    let counters = Arc::new(Measured::new(redis(settings).await?, observe(metrics, "redis")));
-    Ok(Stores { counters, fallback: Some(memory), ledger, outbox, reads })
+    Ok(Stores { counters: redis(settings).await?, fallback: Some(Arc::new(memory)), ledger, outbox, reads })
 }
 
 /// Takes the calls of this store down.
-fn observe(metrics: &Arc<Metrics>, store: &'static str) -> Observe {
+fn timing(metrics: &Arc<Metrics>, store: &'static str) -> Timing {
     let metrics = Arc::clone(metrics);
-    Arc::new(move |operation, took, failed| metrics.store_call(store, operation, took, failed))
+    Timing::new(move |operation, took, failed| metrics.store_call(store, operation, took, failed))
 }
 
 /// Creates or upgrades the ledger's tables, at once or not at all.
@@ -119,6 +113,7 @@ pub async fn try_each(
             ca: storage.redis_ca.clone(),
             gateway_id: format!("check-{}", clock.request_id().simple()),
             clock: clock.clone(),
+            timing: Timing::default(),
         };
         tried.push(("redis", try_redis(settings).await));
     }
@@ -136,14 +131,21 @@ async fn try_redis(settings: RedisSettings) -> Result<Vec<String>, String> {
 }
 
 /// The ledger's copy. It need not answer yet: what it does not answer is read from the ledger.
-fn replica(storage: &StorageSettings) -> Result<Option<Arc<dyn Ledger>>> {
+fn replica(storage: &StorageSettings, metrics: &Arc<Metrics>) -> Result<Option<Arc<dyn Ledger>>> {
     let Some(url) = &storage.database_replica_url else { return Ok(None) };
-    Ok(Some(Arc::new(PostgresLedger::connect(&PostgresSettings::new(url.clone()))?)))
+    let timing = timing(metrics, "postgres_replica");
+    let settings = PostgresSettings { timing, ..PostgresSettings::new(url.clone()) };
+    Ok(Some(Arc::new(PostgresLedger::connect(&settings)?)))
 }
 
-async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<(Arc<dyn Ledger>, Arc<dyn Outbox>)> {
+async fn ledger(
+    storage: &StorageSettings,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<dyn Ledger>, Arc<dyn Outbox>)> {
     let Some(url) = &storage.database_url else {
         let ledger = SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?;
+        let ledger = ledger.timed(timing(metrics, "sqlite"));
         if storage.migrate {
             ledger.migrate().await?;
         } else {
@@ -151,7 +153,8 @@ async fn ledger(storage: &StorageSettings, clock: &Clock) -> Result<(Arc<dyn Led
         }
         return Ok((Arc::new(ledger.clone()), Arc::new(ledger)));
     };
-    let ledger = PostgresLedger::connect(&PostgresSettings::new(url.clone()))?;
+    let timing = timing(metrics, "postgres");
+    let ledger = PostgresLedger::connect(&PostgresSettings { timing, ..PostgresSettings::new(url.clone()) })?;
     let (migrate, time, making) = (storage.migrate, clock.clone(), ledger.clone());
     let make = async move {
         loop {
@@ -196,29 +199,13 @@ async fn keep_partitions(ledger: PostgresLedger, clock: Clock) {
     }
 }
 
-async fn redis(settings: RedisSettings) -> Result<Arc<dyn Counters>> {
-    // a URL that cannot be read must end the start, not be tried for ever
-    settings.check()?;
-    let late = LateCounters::connect(move || {
-        let settings = settings.clone();
-        async move {
-            let counters = RedisCounters::connect(settings).await?;
-            for warning in counters.check_server().await? {
-                tracing::warn!("{warning}");
-            }
-            Ok(Arc::new(counters) as Arc<dyn Counters>)
-        }
-    });
-    let late = Arc::new(late);
-    let wait = async {
-        while late.ping().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(START_WAIT, wait).await.is_err() {
+async fn redis(settings: RedisSettings) -> Result<Arc<RedisCounters>> {
+    // settings that cannot be read end the start; a server that is away does not
+    let counters = RedisCounters::start(settings)?;
+    if tokio::time::timeout(START_WAIT, counters.connected()).await.is_err() {
         tracing::warn!("Redis does not answer: serving by the outage policy");
     }
-    Ok(late)
+    Ok(Arc::new(counters))
 }
 
 /// This gateway's name among those that share Redis: made once, kept in the data folder.

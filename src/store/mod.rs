@@ -15,11 +15,9 @@ mod digest;
 pub mod entry;
 mod fold;
 pub mod journal;
-pub mod late;
 pub mod ledger;
 #[cfg(test)]
 pub(crate) mod ledger_suite;
-pub mod measured;
 pub mod memory;
 pub mod outbox;
 pub mod postgres;
@@ -28,6 +26,7 @@ pub mod replica;
 mod rollup;
 mod row;
 pub mod sqlite;
+pub mod timing;
 mod totals;
 pub mod writer;
 

@@ -18,11 +18,12 @@ use uuid::Uuid;
 
 use self::domain::DomainState;
 use self::holds::check_holds;
+use super::timing::Timing;
 use super::{
     Announcement, BucketTotal, Counters, DomainDump, DomainTotals, OwnerEpoch, Reserve, Reserved, Settled,
     StoreError, StoreKind,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::quota::{Charge, Domain, LimitHold};
 
 /// Locks: many more than cores, so that two requests rarely meet on one.
@@ -38,6 +39,7 @@ const EVICTION_SAMPLE: usize = 32;
 #[derive(Debug)]
 pub struct MemoryCounters {
     clock: Clock,
+    timing: Timing,
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
     max_domains_per_shard: usize,
@@ -55,10 +57,17 @@ impl MemoryCounters {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Self {
             clock,
+            timing: Timing::default(),
             hasher: RandomState::new(),
             shards,
             max_domains_per_shard: max_domains.div_ceil(SHARDS),
         }
+    }
+
+    /// The same counters, whose calls are told.
+    #[must_use]
+    pub fn timed(self, timing: Timing) -> Self {
+        Self { timing, ..self }
     }
 
     /// Number of loaded domains.
@@ -73,47 +82,20 @@ impl MemoryCounters {
     }
 
     /// Runs `act` on the domain under its lock; `None` if it is cold.
-    fn with<T>(&self, domain: &Domain, act: impl FnOnce(&mut DomainState) -> T) -> Option<T> {
-        self.shard(domain).get_mut(domain).map(act)
+    fn with<T>(
+        &self,
+        operation: &'static str,
+        domain: &Domain,
+        act: impl FnOnce(&mut DomainState) -> T,
+    ) -> Option<T> {
+        let started = Stopwatch::start();
+        let done = self.shard(domain).get_mut(domain).map(act);
+        self.timing.tell(operation, started, false);
+        done
     }
 
-    fn settled(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Settled {
-        let now_ms = self.clock.now_ms();
-        self.with(domain, |state| state.settle(rid, charges, now_ms)).unwrap_or(Settled::Cold)
-    }
-}
-
-#[async_trait]
-impl Counters for MemoryCounters {
-    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
-        check_holds(StoreKind::Memory, reserve.holds)?;
-        let at_us = self.clock.now_us();
-        let reserved = self.with(reserve.domain, |state| state.reserve(reserve, at_us));
-        Ok(reserved.unwrap_or(Reserved::Cold))
-    }
-
-    async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError> {
-        Ok(self.settled(domain, rid, charges))
-    }
-
-    fn settle_now(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Option<Settled> {
-        Some(self.settled(domain, rid, charges))
-    }
-
-    async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError> {
-        let now_ms = self.clock.now_ms();
-        let gone = self.with(domain, |state| {
-            rids.iter().copied().filter(|&rid| !state.renew(rid, lease_ms, now_ms)).collect()
-        });
-        Ok(gone.unwrap_or_else(|| rids.to_vec()))
-    }
-
-    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
-        let at_us = self.clock.now_us();
-        Ok(self.with(domain, |state| state.read(holds, at_us)))
-    }
-
-    async fn rebuild(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError> {
+    /// Loads a cold domain. Returns false if it is warm.
+    fn load(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError> {
         let now_ms = self.clock.now_ms();
         let mut shard = self.shard(domain);
         if shard.len() >= self.max_domains_per_shard && !shard.contains_key(domain) {
@@ -128,25 +110,65 @@ impl Counters for MemoryCounters {
         }
     }
 
+    fn settled(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Settled {
+        let now_ms = self.clock.now_ms();
+        self.with("settle", domain, |state| state.settle(rid, charges, now_ms)).unwrap_or(Settled::Cold)
+    }
+}
+
+#[async_trait]
+impl Counters for MemoryCounters {
+    async fn reserve(&self, reserve: &mut Reserve<'_>) -> Result<Reserved, StoreError> {
+        check_holds(StoreKind::Memory, reserve.holds)?;
+        let at_us = self.clock.now_us();
+        let reserved = self.with("reserve", reserve.domain, |state| state.reserve(reserve, at_us));
+        Ok(reserved.unwrap_or(Reserved::Cold))
+    }
+
+    async fn settle(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Result<Settled, StoreError> {
+        Ok(self.settled(domain, rid, charges))
+    }
+
+    fn settle_now(&self, domain: &Domain, rid: Uuid, charges: &[Charge]) -> Option<Settled> {
+        Some(self.settled(domain, rid, charges))
+    }
+
+    async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let gone = self.with("renew", domain, |state| {
+            rids.iter().copied().filter(|&rid| !state.renew(rid, lease_ms, now_ms)).collect()
+        });
+        Ok(gone.unwrap_or_else(|| rids.to_vec()))
+    }
+
+    async fn read(&self, domain: &Domain, holds: &mut [LimitHold]) -> Result<Option<i64>, StoreError> {
+        let at_us = self.clock.now_us();
+        Ok(self.with("read", domain, |state| state.read(holds, at_us)))
+    }
+
+    async fn rebuild(&self, domain: &Domain, totals: &DomainTotals) -> Result<bool, StoreError> {
+        self.timing.of("rebuild", async { self.load(domain, totals) }).await
+    }
+
     async fn announce(&self, domain: &Domain, announcements: &[Announcement]) -> Result<(), StoreError> {
         let now_ms = self.clock.now_ms();
-        self.with(domain, |state| announcements.iter().for_each(|it| state.announce(it, now_ms)));
+        self.with("announce", domain, |state| announcements.iter().for_each(|it| state.announce(it, now_ms)));
         Ok(())
     }
 
     async fn open_epoch(&self, domain: &Domain, owner: &OwnerEpoch) -> Result<(), StoreError> {
-        self.with(domain, |state| state.open_epoch(owner));
+        self.with("open_epoch", domain, |state| state.open_epoch(owner));
         Ok(())
     }
 
     async fn dump(&self, domain: &Domain) -> Result<Option<DomainDump>, StoreError> {
         let now_ms = self.clock.now_ms();
-        Ok(self.with(domain, |state| state.dump(now_ms)))
+        Ok(self.with("dump", domain, |state| state.dump(now_ms)))
     }
 
     async fn repair(&self, domain: &Domain, total: &BucketTotal) -> Result<bool, StoreError> {
         let now_ms = self.clock.now_ms();
-        Ok(self.with(domain, |state| state.repair(total, now_ms)).unwrap_or(false))
+        Ok(self.with("repair", domain, |state| state.repair(total, now_ms)).unwrap_or(false))
     }
 
     async fn forget(&self, domain: &Domain) -> Result<(), StoreError> {
@@ -155,7 +177,7 @@ impl Counters for MemoryCounters {
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
-        let mut given_back = 0;
+        let (started, mut given_back) = (Stopwatch::start(), 0);
         for shard in &self.shards {
             let at_us = self.clock.now_us();
             let now_ms = at_us / 1_000;
@@ -167,6 +189,7 @@ impl Counters for MemoryCounters {
             // a large sweep must not keep this worker's other tasks waiting
             tokio::task::yield_now().await;
         }
+        self.timing.tell("sweep", started, false);
         Ok(given_back)
     }
 

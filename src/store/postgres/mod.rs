@@ -37,6 +37,7 @@ use super::day::Day;
 use super::entry::Entry;
 use super::ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
 use super::row;
+use super::timing::Timing;
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use crate::quota::Domain;
 
@@ -49,6 +50,7 @@ struct Inner {
     connections: Connections,
     partitions: Partitions,
     timeline: Timeline,
+    timing: Timing,
 }
 
 impl PostgresLedger {
@@ -62,6 +64,7 @@ impl PostgresLedger {
             connections,
             partitions: Partitions::default(),
             timeline: Timeline::default(),
+            timing: settings.timing.clone(),
         })))
     }
 
@@ -104,20 +107,26 @@ impl PostgresLedger {
         limit: Limit,
         work: impl AsyncFnOnce(&mut Object) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        let connections = &self.0.connections;
-        let mut lease = connections.lease().await.map_err(|failure| failure.during(operation))?;
-        let result = match lease.client() {
-            Ok(client) => connections.within(limit, work(client)).await,
-            Err(failure) => Err(failure),
+        let Inner { connections, timing, .. } = &*self.0;
+        let call = async {
+            let mut lease = connections.lease().await.map_err(|failure| failure.during(operation))?;
+            let result = match lease.client() {
+                Ok(client) => connections.within(limit, work(client)).await,
+                Err(failure) => Err(failure),
+            };
+            lease.end(result).map_err(|failure| failure.during(operation))
         };
-        lease.end(result).map_err(|failure| failure.during(operation))
+        timing.of(operation, call).await
     }
 }
 
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn migrate(&self) -> Result<(), StoreError> {
-        schema::migrate(&self.0.connections).await.map_err(|failure| failure.during("migrate"))
+        let Inner { connections, timing, .. } = &*self.0;
+        let migrate =
+            async { schema::migrate(connections).await.map_err(|failure| failure.during("migrate")) };
+        timing.of("migrate", migrate).await
     }
 
     async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError> {

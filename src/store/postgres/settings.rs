@@ -8,6 +8,7 @@ use tokio_postgres::config::SslMode;
 
 use super::error::Failure;
 use crate::quota::decode_id;
+use crate::store::timing::Timing;
 
 /// How to reach the database.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct PostgresSettings {
     pub statement_timeout_ms: u64,
     /// Longest wait for a free connection of the pool, in milliseconds.
     pub pool_wait_ms: u64,
+    /// Who is told of the calls.
+    pub timing: Timing,
 }
 
 impl PostgresSettings {
@@ -33,6 +36,7 @@ impl PostgresSettings {
             connect_timeout_ms: 5_000,
             statement_timeout_ms: 10_000,
             pool_wait_ms: 5_000,
+            timing: Timing::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It must not know what scripts do.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -18,8 +19,8 @@ use fred::types::{ClusterHash, CustomCommand, FromValue};
 use super::args::count;
 use super::breaker::Breaker;
 use super::errors::{fault, is_no_script, is_slot_moving, is_unreachable};
+use super::events::Events;
 use super::process::Processes;
-use super::registry::Events;
 use super::scripts::Script;
 use crate::store::{CountersEvent, StoreError, StoreKind};
 
@@ -62,7 +63,7 @@ impl Link {
         let operation = script.name();
         self.breaker.check(operation)?;
         let is_moving = AtomicBool::new(false);
-        let attempts = self.attempts(script, deadline, (keys, args), &is_moving);
+        let attempts = pin!(self.attempts(script, deadline, (keys, args), &is_moving));
         match in_time(deadline, attempts).await {
             Some(Ok(answer)) => {
                 self.breaker.answered();
@@ -155,7 +156,7 @@ impl Link {
 
     /// Before a domain is loaded: has the server begun a new term?
     pub(super) async fn recheck(&self, key: &str) -> Result<(), StoreError> {
-        let recheck = self.processes.recheck(self.processes.node(key));
+        let recheck = pin!(self.processes.recheck(self.processes.node(key)));
         match in_time(LOADING, recheck).await {
             Some(Ok(true)) => self.events.send(CountersEvent::Reconnected),
             Some(other) => drop(other?),
@@ -184,10 +185,10 @@ impl Link {
 }
 
 /// What `work` gives by the deadline. An answer that has come by then and waits for its turn in this process is in time:
-/// a gateway that is busy must not take itself for an outage of the server, and decide without it.
-async fn in_time<T>(deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    if let Ok(done) = tokio::time::timeout(deadline, &mut work).await {
+/// a gateway that is busy must not take itself for an outage of the server, and decide without it. `work` is pinned by the
+/// caller: moved here it would be copied, and it is large.
+async fn in_time<T>(deadline: Duration, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    if let Ok(done) = tokio::time::timeout(deadline, work.as_mut()).await {
         return Some(done);
     }
     for _ in 0..LATE_TURNS {

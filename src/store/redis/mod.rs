@@ -5,7 +5,9 @@
 
 mod args;
 mod breaker;
+mod connection;
 mod errors;
+mod events;
 mod link;
 mod process;
 mod registry;
@@ -20,31 +22,36 @@ pub use self::settings::RedisSettings;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use fred::clients::SubscriberClient;
-use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface, PubsubInterface};
+use fred::interfaces::KeysInterface;
 use fred::prelude::Value;
+use fred::types::FromValue;
+use tokio::sync::SetOnce;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use self::args::{bucket_field, count, domain_key, rid_text, text, tombstone_key};
-use self::breaker::Breaker;
+use self::connection::Connection;
 use self::errors::fault;
+use self::events::Events;
 use self::link::{LOADING, Link, OFF_PATH, ON_PATH};
-use self::process::Processes;
-use self::registry::{CHANNEL, Events, Gateways};
+use self::registry::Gateways;
 use self::scripts::Script;
 use self::sweep::SweepList;
 use super::counters::TOMBSTONE_MS;
 use super::memory::holds::check_holds;
+use super::timing::Timing;
 use super::{
     Announcement, BucketTotal, Counters, CountersEvent, DomainDump, DomainTotals, OwnerEpoch, Reserve,
     Reserved, Settled, StoreError, StoreKind,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::quota::{Charge, Domain, LimitHold};
 
+/// Pause between attempts to connect.
+const CONNECT_RETRY: Duration = Duration::from_secs(1);
 /// How long a freshly loaded domain waits at most for the announcements of all live gateways.
 const ANNOUNCE_WAIT_MS: u64 = 2_000;
 /// Announcements in one call, so that no call keeps the server busy for long.
@@ -54,70 +61,117 @@ const MAX_EPOCHS: usize = 100_000;
 
 /// Counters in Redis.
 pub struct RedisCounters {
-    link: Arc<Link>,
-    subscriber: SubscriberClient,
-    gateways: Arc<Gateways>,
+    /// Until it stands every call is a transient failure.
+    connection: Arc<SetOnce<Connection>>,
+    connecting: Option<AbortHandle>,
     gateway_id: String,
+    gateways: Arc<Gateways>,
+    events: Arc<Events>,
     clock: Clock,
+    timing: Timing,
     /// Epochs of owners that were reset, as last seen: domain and owner.
     epochs: Mutex<HashMap<(Domain, String), u32>>,
     sweep_list: SweepList,
     /// Added to the server's time, milliseconds; not 0 only in tests.
     shift_ms: AtomicI64,
-    tasks: Vec<AbortHandle>,
 }
 
 impl RedisCounters {
-    /// Connects, registers the gateway and begins to listen.
+    /// Counters that are connected in the background, however long that takes: a gateway that starts while its server is
+    /// away serves by its outage policy.
+    ///
+    /// # Errors
+    /// Permanent: settings that cannot be read.
+    pub fn start(settings: RedisSettings) -> Result<Self, StoreError> {
+        settings.config()?;
+        let mut counters = Self::new(&settings);
+        let (ready, events, gateways) =
+            (counters.connection.clone(), counters.events.clone(), counters.gateways.clone());
+        let connecting = tokio::spawn(async move {
+            loop {
+                match connect_checked(&settings, &events, &gateways).await {
+                    Ok(connection) => {
+                        tracing::info!("the counters are connected");
+                        // nobody else sets it
+                        let _first = ready.set(connection);
+                        return;
+                    }
+                    Err(error) => tracing::warn!(%error, "the counters could not be connected"),
+                }
+                tokio::time::sleep(CONNECT_RETRY).await;
+            }
+        });
+        counters.connecting = Some(connecting.abort_handle());
+        Ok(counters)
+    }
+
+    /// Counters that are connected: registered, and listening for news.
+    ///
+    /// # Errors
+    /// What is wrong with the settings or the server. One that cannot be reached is tried for as long as the caller waits.
     pub async fn connect(settings: RedisSettings) -> Result<Self, StoreError> {
-        let failed = |error| fault("connect", &error);
-        let config = settings.config()?;
-        let mut builder = settings::lasting(&config);
-        let client = builder.build().map_err(failed)?;
-        let subscriber = builder.with_config(|config| config.fail_fast = true).build_subscriber_client();
-        let subscriber = subscriber.map_err(failed)?;
-        client.init().await.map_err(failed)?;
-        subscriber.init().await.map_err(failed)?;
-        subscriber.subscribe(CHANNEL).await.map_err(failed)?;
-        let processes = Processes::new(config);
-        if processes.is_cluster() {
-            processes.set_routing(client.cached_cluster_state());
-        } else {
-            // now, so that the first request does not spend its 100 ms on it
-            processes.load(None, None).await?;
-        }
-        let events = Arc::new(Events::new());
-        let link = Arc::new(Link { client, processes, breaker: Breaker::default(), events: events.clone() });
-        let (gateways, gateway_id) = (Arc::new(Gateways::default()), settings.registry_id());
-        registry::heartbeat(&link, &gateways, &gateway_id).await.map_err(failed)?;
-        let beat = tokio::spawn(registry::beat(link.clone(), gateways.clone(), gateway_id.clone()));
-        let listen = tokio::spawn(registry::listen(subscriber.clone(), events));
-        let doubt = tokio::spawn(registry::doubt(link.clone()));
-        Ok(Self {
-            link,
-            subscriber,
-            gateways,
-            gateway_id,
-            clock: settings.clock,
+        let counters = Self::new(&settings);
+        let connection = Connection::open(&settings, &counters.events, &counters.gateways).await?;
+        // nobody else sets it
+        let _first = counters.connection.set(connection);
+        Ok(counters)
+    }
+
+    fn new(settings: &RedisSettings) -> Self {
+        Self {
+            connection: Arc::default(),
+            connecting: None,
+            gateway_id: settings.registry_id(),
+            gateways: Arc::default(),
+            events: Arc::default(),
+            clock: settings.clock.clone(),
+            timing: settings.timing.clone(),
             epochs: Mutex::default(),
             sweep_list: SweepList::default(),
             shift_ms: AtomicI64::new(0),
-            tasks: vec![beat.abort_handle(), listen.abort_handle(), doubt.abort_handle()],
-        })
+        }
+    }
+
+    /// Waits until the connection stands.
+    pub async fn connected(&self) {
+        self.connection.wait().await;
     }
 
     /// What about the server endangers the counters, one sentence each. A server that cannot run them is an error.
     pub async fn check_server(&self) -> Result<Vec<String>, StoreError> {
-        server::check(&self.link).await
+        server::check(self.link("check")?).await
     }
 
     /// Leaves the registry and closes the connections, so that nobody waits for this gateway.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.stop_tasks();
-        let failed = |error| fault("close", &error);
-        registry::leave(&self.link, &self.gateway_id).await.map_err(failed)?;
-        self.subscriber.quit().await.map_err(failed)?;
-        self.link.client.quit().await.map_err(failed)
+        match self.connection.get() {
+            Some(connection) => connection.close().await,
+            None => Ok(()),
+        }
+    }
+
+    fn link(&self, operation: &'static str) -> Result<&Arc<Link>, StoreError> {
+        let none = || StoreError::transient(StoreKind::Redis, operation, "not connected since the start");
+        self.connection.get().map(|connection| &connection.link).ok_or_else(none)
+    }
+
+    /// Calls a script within `deadline`. `keys` starts with the domain's.
+    async fn call<R: FromValue>(
+        &self,
+        script: Script,
+        deadline: Duration,
+        keys: Vec<String>,
+        args: Vec<Value>,
+    ) -> Result<R, StoreError> {
+        let operation = script.name();
+        let started = Stopwatch::start();
+        // not by `Timing::of`: to hand this future over would copy all of its many bytes
+        let answer = match self.link(operation) {
+            Ok(link) => link.call(script, deadline, keys, args).await,
+            Err(error) => Err(error),
+        };
+        self.timing.tell(operation, started, answer.is_err());
+        answer
     }
 
     /// Moves the time of all decisions of this connection on: for tests of leases and windows.
@@ -127,10 +181,6 @@ impl RedisCounters {
 
     fn shift_ms(&self) -> i64 {
         self.shift_ms.load(Ordering::Relaxed)
-    }
-
-    fn stop_tasks(&self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
     }
 
     fn known_epoch(&self, domain: &Domain, owner: &str) -> u32 {
@@ -164,7 +214,7 @@ impl Counters for RedisCounters {
         let epoch = |owner: &str| self.known_epoch(domain, owner);
         let args = args::holds(self.shift_ms(), &rid_text(rid), lease_ms, holds, message, epoch);
         let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
-        let reply: Vec<i64> = self.link.call(Script::Reserve, ON_PATH, keys, args).await?;
+        let reply: Vec<i64> = self.call(Script::Reserve, ON_PATH, keys, args).await?;
         let reserved = replies::reserved(&reply, holds)?;
         if let Reserved::Admitted { .. } = reserved {
             self.learn_epochs(domain, holds);
@@ -177,13 +227,13 @@ impl Counters for RedisCounters {
         let mut args = vec![rid_text(rid).into(), text(TOMBSTONE_MS)];
         args.extend(args::charges(charges));
         let keys = vec![domain_key(domain), tombstone_key(domain, rid)];
-        replies::settled(self.link.call(Script::Settle, OFF_PATH, keys, args).await?)
+        replies::settled(self.call(Script::Settle, OFF_PATH, keys, args).await?)
     }
 
     async fn renew(&self, domain: &Domain, rids: &[Uuid], lease_ms: u64) -> Result<Vec<Uuid>, StoreError> {
         let mut args = vec![text(self.shift_ms()), text(lease_ms)];
         args.extend(rids.iter().map(|&rid| Value::from(rid_text(rid))));
-        let gone: Vec<i64> = self.link.call(Script::Renew, OFF_PATH, vec![domain_key(domain)], args).await?;
+        let gone: Vec<i64> = self.call(Script::Renew, OFF_PATH, vec![domain_key(domain)], args).await?;
         if gone == [-1] {
             return Ok(rids.to_vec());
         }
@@ -195,7 +245,7 @@ impl Counters for RedisCounters {
         check_holds(StoreKind::Redis, holds)?;
         let epoch = |owner: &str| self.known_epoch(domain, owner);
         let args = args::holds(self.shift_ms(), "", 0, holds, None, epoch);
-        let reply: Vec<i64> = self.link.call(Script::Read, ON_PATH, vec![domain_key(domain)], args).await?;
+        let reply: Vec<i64> = self.call(Script::Read, ON_PATH, vec![domain_key(domain)], args).await?;
         replies::read(&reply, holds)
     }
 
@@ -225,9 +275,10 @@ impl Counters for RedisCounters {
                 format!("{}:{}", owner.epoch, owner.reset_at_ms).into(),
             ]);
         }
-        self.link.breaker.check("rebuild")?;
-        self.link.recheck(&keys[0]).await?;
-        let loaded: i64 = self.link.call(Script::Rebuild, LOADING, keys, args).await?;
+        let link = self.link("rebuild")?;
+        link.breaker.check("rebuild")?;
+        link.recheck(&keys[0]).await?;
+        let loaded: i64 = self.call(Script::Rebuild, LOADING, keys, args).await?;
         Ok(loaded == 1)
     }
 
@@ -244,7 +295,7 @@ impl Counters for RedisCounters {
                 keys.push(tombstone_key(domain, rid));
                 args.extend(more);
             }
-            let _warm: i64 = self.link.call(Script::Announce, LOADING, keys, args).await?;
+            let _warm: i64 = self.call(Script::Announce, LOADING, keys, args).await?;
             self.sweep_list.announced(domain, chunk, self.local_ms());
             if is_last {
                 return Ok(());
@@ -254,13 +305,13 @@ impl Counters for RedisCounters {
 
     async fn open_epoch(&self, domain: &Domain, owner: &OwnerEpoch) -> Result<(), StoreError> {
         let args = vec![owner.owner_key.as_str().into(), text(owner.epoch), text(owner.reset_at_ms)];
-        let _opened: i64 = self.link.call(Script::OpenEpoch, LOADING, vec![domain_key(domain)], args).await?;
+        let _opened: i64 = self.call(Script::OpenEpoch, LOADING, vec![domain_key(domain)], args).await?;
         Ok(())
     }
 
     async fn dump(&self, domain: &Domain) -> Result<Option<DomainDump>, StoreError> {
         let args = vec![text(self.shift_ms())];
-        replies::dump(self.link.call(Script::Dump, OFF_PATH, vec![domain_key(domain)], args).await?)
+        replies::dump(self.call(Script::Dump, OFF_PATH, vec![domain_key(domain)], args).await?)
     }
 
     async fn repair(&self, domain: &Domain, total: &BucketTotal) -> Result<bool, StoreError> {
@@ -271,17 +322,21 @@ impl Counters for RedisCounters {
             text(total.period_end_ms),
             text(total.used),
         ];
-        let done: i64 = self.link.call(Script::Repair, OFF_PATH, vec![domain_key(domain)], args).await?;
+        let done: i64 = self.call(Script::Repair, OFF_PATH, vec![domain_key(domain)], args).await?;
         Ok(done == 1)
     }
 
     async fn forget(&self, domain: &Domain) -> Result<(), StoreError> {
-        self.link.breaker.check("forget")?;
-        let deleted = self.link.within(LOADING).del::<i64, _>(domain_key(domain)).await;
-        deleted.map(|_| ()).map_err(|error| {
-            self.link.note(&error);
-            fault("forget", &error)
-        })
+        let forget = async {
+            let link = self.link("forget")?;
+            link.breaker.check("forget")?;
+            let deleted = link.within(LOADING).del::<i64, _>(domain_key(domain)).await;
+            deleted.map(|_| ()).map_err(|error| {
+                link.note(&error);
+                fault("forget", &error)
+            })
+        };
+        self.timing.of("forget", forget).await
     }
 
     async fn sweep(&self) -> Result<u64, StoreError> {
@@ -289,7 +344,7 @@ impl Counters for RedisCounters {
     }
 
     async fn next_event(&self) -> CountersEvent {
-        self.link.events.next().await
+        self.events.next().await
     }
 
     async fn close(&self) {
@@ -300,13 +355,30 @@ impl Counters for RedisCounters {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // a cluster answers for the node of one key; the gateway's own registry key is as good as any
-        let alive = registry::heartbeat(&self.link, &self.gateways, "").await;
-        alive.map_err(|error| fault("ping", &error))
+        let alive = async {
+            let alive = registry::heartbeat(self.link("ping")?, &self.gateways, "").await;
+            alive.map_err(|error| fault("ping", &error))
+        };
+        self.timing.of("ping", alive).await
     }
 }
 
 impl Drop for RedisCounters {
     fn drop(&mut self) {
-        self.stop_tasks();
+        if let Some(connecting) = &self.connecting {
+            connecting.abort();
+        }
     }
+}
+
+async fn connect_checked(
+    settings: &RedisSettings,
+    events: &Arc<Events>,
+    gateways: &Arc<Gateways>,
+) -> Result<Connection, StoreError> {
+    let connection = Connection::open(settings, events, gateways).await?;
+    for warning in server::check(&connection.link).await? {
+        tracing::warn!("{warning}");
+    }
+    Ok(connection)
 }

@@ -1,9 +1,8 @@
-//! Which gateways live, and the news that all of them must hear: the heartbeat, the subscription, the events.
+//! Which gateways live, and the news that all of them must hear: the heartbeat and the subscription.
 //!
 //! It must not know numbers.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use fred::interfaces::{ClientLike, EventInterface};
 use fred::prelude::FredResult;
 use fred::types::{ClusterHash, CustomCommand};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
 
 use super::args::text;
+use super::events::Events;
 use super::link::{Link, ON_PATH, evaluate};
 use super::scripts::HEARTBEAT;
 use crate::clock::Stopwatch;
@@ -31,40 +30,6 @@ const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// A gateway that was not heard of for this long is waited for no more.
 const GONE_MS: u64 = 10_000;
-/// News that wait for the gateway. More become one `Reconnected`, which asks for everything.
-const MAX_EVENTS: usize = 1_024;
-
-/// News for this gateway.
-pub(super) struct Events {
-    sender: mpsc::Sender<CountersEvent>,
-    receiver: tokio::sync::Mutex<mpsc::Receiver<CountersEvent>>,
-    missed: AtomicBool,
-}
-
-impl Events {
-    pub(super) fn new() -> Self {
-        let (sender, receiver) = mpsc::channel(MAX_EVENTS);
-        Self { sender, receiver: tokio::sync::Mutex::new(receiver), missed: AtomicBool::new(false) }
-    }
-
-    pub(super) fn send(&self, event: CountersEvent) {
-        if self.sender.try_send(event).is_err() {
-            // the receiver is never closed, so the queue is full
-            self.missed.store(true, Ordering::SeqCst);
-        }
-    }
-
-    pub(super) async fn next(&self) -> CountersEvent {
-        let event = self.receiver.lock().await.recv().await;
-        if self.missed.swap(false, Ordering::SeqCst) {
-            return CountersEvent::Reconnected;
-        }
-        match event {
-            Some(event) => event,
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// Gateways as this one sees them. The view outlives the server's registry, which a flush empties.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use super::errors::fault;
 use crate::clock::Clock;
 use crate::quota::encode_id;
+use crate::store::timing::Timing;
 use crate::store::{StoreError, StoreKind};
 
 /// Time to connect, TLS included.
@@ -44,6 +45,8 @@ pub struct RedisSettings {
     pub gateway_id: String,
     /// When to look for expired holds. Decisions use the server's time.
     pub clock: Clock,
+    /// Who is told of the calls.
+    pub timing: Timing,
 }
 
 impl fmt::Debug for RedisSettings {
@@ -53,14 +56,6 @@ impl fmt::Debug for RedisSettings {
 }
 
 impl RedisSettings {
-    /// Can the URL be read? Says so before anything is tried.
-    ///
-    /// # Errors
-    /// Permanent: what is wrong with it.
-    pub fn check(&self) -> Result<(), StoreError> {
-        self.config().map(drop)
-    }
-
     /// The gateway's name in the registry: no blanks, whatever was configured.
     pub(super) fn registry_id(&self) -> String {
         encode_id(&self.gateway_id)

@@ -97,7 +97,7 @@ impl RedisCounters {
     async fn sweep_domain(&self, domain: Domain) -> Result<u64, StoreError> {
         let args = vec![text(self.shift_ms())];
         let answer: Result<(u64, i64), StoreError> =
-            self.link.call(Script::Sweep, OFF_PATH, vec![domain_key(&domain)], args).await;
+            self.call(Script::Sweep, OFF_PATH, vec![domain_key(&domain)], args).await;
         match answer {
             Ok((count, next_ms)) => {
                 if next_ms > 0 {

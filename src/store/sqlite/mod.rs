@@ -26,6 +26,7 @@ use super::audit::{AuditFilter, AuditRecord};
 use super::day::Day;
 use super::entry::Entry;
 use super::ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
+use super::timing::Timing;
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
 use super::{StoreError, row};
 use crate::quota::Domain;
@@ -47,6 +48,7 @@ pub struct SqliteLedger {
     path: Arc<Path>,
     writer: Arc<Mutex<Connection>>,
     reader: Arc<Mutex<Connection>>,
+    timing: Timing,
 }
 
 impl SqliteLedger {
@@ -57,7 +59,13 @@ impl SqliteLedger {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (writer, reader) = connections(path).map_err(|refusal| refusal.at(path))?;
         let (writer, reader) = (Arc::new(Mutex::new(writer)), Arc::new(Mutex::new(reader)));
-        Ok(Self { path: path.into(), writer, reader })
+        Ok(Self { path: path.into(), writer, reader, timing: Timing::default() })
+    }
+
+    /// The same ledger, whose calls are told.
+    #[must_use]
+    pub fn timed(self, timing: Timing) -> Self {
+        Self { timing, ..self }
     }
 
     /// Fails unless the tables are exactly those of this version: for a start that must not migrate.
@@ -75,7 +83,7 @@ impl SqliteLedger {
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
-        on_thread(self.writer.clone(), operation, work).await
+        self.timing.of(operation, on_thread(self.writer.clone(), operation, work)).await
     }
 
     async fn read<T: Send + 'static>(
@@ -83,7 +91,7 @@ impl SqliteLedger {
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
-        on_thread(self.reader.clone(), operation, work).await
+        self.timing.of(operation, on_thread(self.reader.clone(), operation, work)).await
     }
 
     /// Reads the whole ledger on a connection of its own, so that loads need not wait for it.
@@ -96,7 +104,11 @@ impl SqliteLedger {
         let scan = move || {
             reader(&path).and_then(|mut db| work(&mut db)).map_err(|refusal| refusal.during(operation))
         };
-        tokio::task::spawn_blocking(scan).await.unwrap_or_else(|stopped| Err(permanent(operation, stopped)))
+        let scanned = async {
+            let scanning = tokio::task::spawn_blocking(scan).await;
+            scanning.unwrap_or_else(|stopped| Err(permanent(operation, stopped)))
+        };
+        self.timing.of(operation, scanned).await
     }
 }
 

@@ -8,6 +8,7 @@ use super::counters_server::{Cluster, Mode, Proxy, Server};
 use crate::clock::{Clock, Stopwatch};
 use crate::quota::Domain;
 use crate::store::redis::{RedisCounters, RedisSettings};
+use crate::store::timing::Timing;
 use crate::store::{Announcement, Counters, CountersEvent, DomainTotals, Reserved, Settled, StoreError};
 
 /// What a call may take beyond its deadline on a busy machine, milliseconds.
@@ -20,6 +21,7 @@ pub(super) fn settings(url: &str, gateway_id: &str) -> RedisSettings {
         ca: Vec::new(),
         gateway_id: gateway_id.to_owned(),
         clock: Clock::system(),
+        timing: Timing::default(),
     }
 }
 
