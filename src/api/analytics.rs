@@ -3,19 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use chrono_tz::Tz;
-use http::header::CACHE_CONTROL;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::ApiState;
-use super::caller::SignedIn;
+use super::caller::Administrator;
 use super::error::ApiError;
-use super::operate::administrator;
-use super::query::Query;
+use super::query::{Query, private};
+use super::state::ApiState;
 use super::usage::dollars;
 use crate::clock::Timestamp;
 use crate::quota::Calendar;
@@ -39,10 +36,9 @@ pub struct AnalyticsQuery {
 /// Days, totals, shares and who used most.
 pub async fn read(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    _: Administrator,
     Query(query): Query<AnalyticsQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
     let days = query.days.unwrap_or(DAYS);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::bad_request(format!("`days` must be 1 to {DAYS_MAX}.")));
@@ -57,7 +53,7 @@ pub async fn read(
     let from = until.earlier(days - 1);
     let found = state.reads.analytics(&from, &until).await?;
     let body = body(&found, &from, &until, zone);
-    Ok(([(CACHE_CONTROL, "private, no-store")], Json(body)))
+    Ok(private(body))
 }
 
 /// The day in the configured zone.

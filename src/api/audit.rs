@@ -1,23 +1,20 @@
 //! `GET /api/audit`: who changed what, when, why, for administrators. Newest first, page by page.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::CACHE_CONTROL;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ApiState;
-use super::caller::SignedIn;
+use super::caller::Administrator;
 use super::error::ApiError;
-use super::operate::administrator;
-use super::query::Query;
+use super::query::{PageSize, Query, private};
+use super::state::ApiState;
 use crate::clock::Timestamp;
 use crate::store::AuditFilter;
 use crate::store::audit::AuditRecord;
 
-/// Rows of a page when the query names none, and the most that may be asked for.
-const LIMIT: (u32, u32) = (50, 500);
+/// Rows of a page.
+const LIMIT: PageSize = PageSize { default: 50, max: 500 };
 
 /// Query of `audit`.
 #[derive(Debug, Deserialize)]
@@ -34,14 +31,10 @@ pub struct AuditQuery {
 /// A page of the audit log.
 pub async fn read(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    _: Administrator,
     Query(query): Query<AuditQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
-    let max = query.limit.unwrap_or(LIMIT.0);
-    if !(1..=LIMIT.1).contains(&max) {
-        return Err(ApiError::bad_request(format!("`limit` must be 1 to {}.", LIMIT.1)));
-    }
+    let max = LIMIT.of(query.limit)?;
     let filter = AuditFilter {
         before_seq: query.cursor.as_deref().map(cursor).transpose()?,
         since_ms: query.since.as_deref().filter(|since| !since.is_empty()).map(since).transpose()?,
@@ -56,7 +49,7 @@ pub async fn read(
     records.truncate(max as usize);
     let next = records.last().filter(|_| has_more).map(|last| last.seq.to_string());
     let items: Vec<Value> = records.iter().map(item).collect();
-    Ok(([(CACHE_CONTROL, "private, no-store")], Json(json!({ "items": items, "next": next }))))
+    Ok(private(json!({ "items": items, "next": next })))
 }
 
 fn item(record: &AuditRecord) -> Value {

@@ -1,12 +1,12 @@
-//! The caller of an API request: an extractor that every handler names, so that its signature shows its powers.
+//! The caller of an API request: extractors that every handler names, so that its signature shows who may call it.
 
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::ApiState;
 use super::error::ApiError;
+use super::state::ApiState;
 use crate::auth::{AuthError, Caller, Peer};
 
 /// A verified user, or one whom a trusted service names. Anonymous callers have no usage to see.
@@ -21,5 +21,17 @@ impl FromRequestParts<ApiState> for SignedIn {
         let looked_up = |hit| state.metrics.tokens_cache().looked_up(hit);
         let caller = auth.caller(&parts.headers, None, peer, looked_up).await?;
         Ok(Self(Arc::new(caller.ok_or(AuthError::Missing)?)))
+    }
+}
+
+/// A verified administrator; 403 for everybody else.
+pub struct Administrator(pub Arc<Caller>);
+
+impl FromRequestParts<ApiState> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, state).await?;
+        if caller.is_admin() { Ok(Self(caller)) } else { Err(ApiError::forbidden()) }
     }
 }

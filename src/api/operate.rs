@@ -6,12 +6,11 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ApiState;
-use super::caller::SignedIn;
+use super::caller::Administrator;
 use super::error::ApiError;
 use super::query::Query;
+use super::state::ApiState;
 use super::usage::limit_body;
-use crate::auth::Caller;
 use crate::gate::{Difference, ExplainedLimit};
 
 /// Query of `explain`.
@@ -33,10 +32,9 @@ pub struct VerifyQuery {
 /// Why a user may or may not send a message on a model.
 pub async fn explain(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    _: Administrator,
     Query(query): Query<ExplainQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
     let who = state.gate.last_seen(&query.user_id).await?;
     let found = state.gate.explain(&who, &query.model).await?;
     let holds = found.holds.iter().map(|(id, ends)| json!({ "id": id, "leaseEndsAt": ends.to_millis() }));
@@ -56,10 +54,9 @@ pub async fn explain(
 /// Counters against ledger; with `repair=true` the counters are set right.
 pub async fn verify(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    _: Administrator,
     Query(query): Query<VerifyQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
     let found = state.gate.verify(query.repair).await?;
     Ok(Json(json!({
         "clean": found.is_clean(),
@@ -70,11 +67,6 @@ pub async fn verify(
         "counters": found.counters.iter().map(difference).collect::<Vec<_>>(),
         "ledger": found.ledger.iter().map(difference).collect::<Vec<_>>(),
     })))
-}
-
-/// 403 for everybody else.
-pub(super) fn administrator(caller: &Caller) -> Result<(), ApiError> {
-    if caller.is_admin() { Ok(()) } else { Err(ApiError::forbidden()) }
 }
 
 fn explained(limit: &ExplainedLimit) -> Value {

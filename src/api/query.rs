@@ -1,7 +1,12 @@
-//! The query of a call of the usage API. One that cannot be read is refused in this API's own shape.
+//! The query of a call of the usage API, and the frame of its answers. A query that cannot be read is refused in this
+//! API's own shape.
 
+use axum::Json;
 use axum::extract::FromRequestParts;
+use axum::response::IntoResponse;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -16,4 +21,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let read = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         read.map(|read| Self(read.0)).map_err(|rejection| ApiError::bad_request(rejection.body_text()))
     }
+}
+
+/// How many rows a page has.
+#[derive(Clone, Copy)]
+pub struct PageSize {
+    /// When the query names no number.
+    pub default: u32,
+    /// The most that may be asked for.
+    pub max: u32,
+}
+
+impl PageSize {
+    /// The number that the query names.
+    pub fn of(self, asked: Option<u32>) -> Result<u32, ApiError> {
+        let limit = asked.unwrap_or(self.default);
+        let is_served = (1..=self.max).contains(&limit);
+        is_served
+            .then_some(limit)
+            .ok_or_else(|| ApiError::bad_request(format!("`limit` must be 1 to {}.", self.max)))
+    }
+}
+
+/// A JSON answer for its reader alone.
+pub fn private(body: impl Serialize) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "private, no-store")], Json(body))
 }

@@ -4,8 +4,6 @@
 //! bounded in number, and end when the gateway stops.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -17,9 +15,9 @@ use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
-use super::ApiState;
 use super::caller::SignedIn;
 use super::error::ApiError;
+use super::state::{ApiState, Place};
 use super::usage::usage_json;
 use crate::gate::Who;
 
@@ -29,31 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// A comment is sent after this much silence, so that proxies keep the connection and a client that left is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Streams at once; one more is refused with 503.
-const STREAMS_MAX: usize = 2_000;
-
 /// What a client that reconnects has seen last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// Streams that are open.
-#[derive(Clone, Default)]
-pub struct OpenStreams(Arc<AtomicUsize>);
-
-/// One open stream.
-struct Place(OpenStreams);
-
-impl OpenStreams {
-    fn enter(&self) -> Option<Place> {
-        let place = Place(self.clone());
-        (self.0.fetch_add(1, Ordering::AcqRel) < STREAMS_MAX).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 struct Watch {
     state: ApiState,
@@ -111,6 +86,3 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
 fn digest(body: &str) -> String {
     Sha256::digest(body.as_bytes())[..8].iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}"))
 }
-
-#[cfg(test)]
-mod tests;

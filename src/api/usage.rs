@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ApiState;
-use super::caller::SignedIn;
+use super::caller::{Administrator, SignedIn};
 use super::error::ApiError;
-use super::query::Query;
+use super::query::{Query, private};
+use super::state::ApiState;
 use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::gate::{UsageView, Who};
@@ -80,19 +79,16 @@ pub async fn read(
 ) -> Result<impl IntoResponse, ApiError> {
     let (user_id, who) = subject(&state, &caller, query.user_id.as_deref()).await?;
     let view = state.gate.usage(&who).await?;
-    Ok(([(CACHE_CONTROL, "private, no-store")], Json(body(&state, user_id, &who, &view))))
+    Ok(private(body(&state, user_id, &who, &view)))
 }
 
 /// An administrator's reset: the counters of the running periods begin anew, the ledger keeps its rows.
 pub async fn reset(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    Administrator(caller): Administrator,
     Query(query): Query<UsageQuery>,
     raw: axum::body::Bytes,
 ) -> Result<impl IntoResponse, ApiError> {
-    if !caller.is_admin() {
-        return Err(ApiError::forbidden());
-    }
     let user =
         query.user_id.ok_or_else(|| ApiError::bad_request("Say whose usage to reset: `?userId=…`."))?;
     let ResetBody { reason } = if raw.is_empty() {
@@ -135,10 +131,7 @@ pub async fn history(
         })
     };
     let items: Vec<_> = rows.iter().map(row).collect();
-    Ok((
-        [(CACHE_CONTROL, "private, no-store")],
-        Json(json!({ "userId": user_id, "items": items, "next": null })),
-    ))
+    Ok(private(json!({ "userId": user_id, "items": items, "next": null })))
 }
 
 /// Whose usage is asked for: one's own, or for administrators anybody's, as it was last seen.

@@ -1,20 +1,17 @@
 //! `GET /api/users`: who uses the gateway, for administrators. A search by the beginning of the id, page by page.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::CACHE_CONTROL;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ApiState;
-use super::caller::SignedIn;
+use super::caller::Administrator;
 use super::error::ApiError;
-use super::operate::administrator;
-use super::query::Query;
+use super::query::{PageSize, Query, private};
+use super::state::ApiState;
 
-/// Users of a page when the query names none, and the most that may be asked for.
-const LIMIT: (u32, u32) = (50, 500);
+/// Users of a page.
+const LIMIT: PageSize = PageSize { default: 50, max: 500 };
 
 /// The longest beginning that is searched for, in bytes: no id in the ledger is longer.
 const PREFIX_BYTES_MAX: usize = 512;
@@ -34,14 +31,10 @@ pub struct UsersQuery {
 /// A page of users, in the order of their ids. Who was never charged a message is not known.
 pub async fn read(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    _: Administrator,
     Query(query): Query<UsersQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
-    let max = query.limit.unwrap_or(LIMIT.0);
-    if !(1..=LIMIT.1).contains(&max) {
-        return Err(ApiError::bad_request(format!("`limit` must be 1 to {}.", LIMIT.1)));
-    }
+    let max = LIMIT.of(query.limit)?;
     if query.prefix.len() > PREFIX_BYTES_MAX {
         return Err(ApiError::bad_request(format!(
             "`prefix` must not be longer than {PREFIX_BYTES_MAX} bytes."
@@ -54,5 +47,5 @@ pub async fn read(
     let next = users.last().filter(|_| has_more).map(|last| last.user.clone());
     let items: Vec<Value> =
         users.iter().map(|user| json!({ "userId": user.user, "lastDay": user.last_day })).collect();
-    Ok(([(CACHE_CONTROL, "private, no-store")], Json(json!({ "items": items, "next": next }))))
+    Ok(private(json!({ "items": items, "next": next })))
 }

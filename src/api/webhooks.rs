@@ -4,21 +4,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ApiState;
-use super::caller::SignedIn;
+use super::caller::Administrator;
 use super::error::ApiError;
-use super::operate::administrator;
-use super::query::Query;
+use super::query::{PageSize, Query, private};
+use super::state::ApiState;
 use crate::clock::Timestamp;
 use crate::store::audit::Audit;
 use crate::store::outbox::Message;
 
-/// Messages when the query names no number, and the most that may be asked for.
-const LIMIT: (u32, u32) = (100, 1_000);
+/// Messages of a page.
+const LIMIT: PageSize = PageSize { default: 100, max: 1_000 };
 /// Longest reason, in bytes.
 const REASON_MAX: usize = 1_024;
 
@@ -44,14 +42,10 @@ struct RetryBody {
 /// Messages that are not delivered, newest first.
 pub async fn list(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    _: Administrator,
     Query(query): Query<ListQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
-    let max = query.limit.unwrap_or(LIMIT.0);
-    if !(1..=LIMIT.1).contains(&max) {
-        return Err(ApiError::bad_request(format!("`limit` must be 1 to {}.", LIMIT.1)));
-    }
+    let max = LIMIT.of(query.limit)?;
     let wanted = query.state.as_deref();
     if wanted.is_some_and(|state| !["pending", "dead"].contains(&state)) {
         return Err(ApiError::bad_request(
@@ -62,16 +56,15 @@ pub async fn list(
         tokio::try_join!(state.outbox.undelivered(wanted, max), state.outbox.outbox_counts())?;
     let items: Vec<Value> = messages.iter().map(item).collect();
     let body = json!({ "pending": counts.pending, "dead": counts.dead, "items": items });
-    Ok(([(CACHE_CONTROL, "private, no-store")], Json(body)))
+    Ok(private(body))
 }
 
 /// Sends one message, or all dead ones, again.
 pub async fn retry(
     State(state): State<ApiState>,
-    SignedIn(caller): SignedIn,
+    Administrator(caller): Administrator,
     raw: axum::body::Bytes,
 ) -> Result<impl IntoResponse, ApiError> {
-    administrator(&caller)?;
     let form = "The body must be `{\"id\": \"msg_…\"}` or `{\"all\": true}`, with a `reason` if you like";
     let body: RetryBody =
         serde_json::from_slice(&raw).map_err(|error| ApiError::bad_request(format!("{form}: {error}.")))?;

@@ -95,6 +95,11 @@ impl App {
     pub async fn run(mut self, stopping: watch::Receiver<bool>) -> Result<()> {
         let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
         let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
+        for upstream in &self.settings.upstreams {
+            for dialect in upstream.serves.keys() {
+                metrics.expect_upstream(&upstream.name, dialect);
+            }
+        }
         let stores = stores::open(&self.settings.storage, &self.clock, &metrics).await?;
         let config = ConfigSnapshot::new(&self.settings, &self.clock)?;
         let gate = Gate::new(gate::Parts {

@@ -26,6 +26,11 @@ const MIGRATE_RETRY: Duration = Duration::from_secs(1);
 /// How often the partitions of the coming months are made.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(6 * 3600);
 
+/// The calls that requests and their records make.
+const COUNTERS_CALLS: &[&str] = &["reserve", "settle", "renew", "read", "rebuild"];
+const LEDGER_CALLS: &[&str] = &["ingest", "load", "last_seen", "history", "analytics", "users"];
+const REPLICA_CALLS: &[&str] = &["history", "analytics", "users"];
+
 /// The opened stores.
 pub struct Stores {
     /// The counters of record.
@@ -54,7 +59,7 @@ pub async fn open(storage: &StorageSettings, clock: &Clock, metrics: &Arc<Metric
     let reads = Arc::new(Reads::new(Arc::clone(&ledger), replica(storage, metrics)?));
     let memory = MemoryCounters::new(clock.clone());
     let Some(url) = &storage.redis_url else {
-        let counters = Arc::new(memory.timed(timing(metrics, "memory")));
+        let counters = Arc::new(memory.timed(timing(metrics, "memory", COUNTERS_CALLS)));
         return Ok(Stores { counters, fallback: None, ledger, outbox, reads });
     };
     let settings = RedisSettings {
@@ -63,13 +68,14 @@ pub async fn open(storage: &StorageSettings, clock: &Clock, metrics: &Arc<Metric
         ca: storage.redis_ca.clone(),
         gateway_id: gateway_id(&storage.data_dir, clock)?,
         clock: clock.clone(),
-        timing: timing(metrics, "redis"),
+        timing: timing(metrics, "redis", COUNTERS_CALLS),
     };
     Ok(Stores { counters: redis(settings).await?, fallback: Some(Arc::new(memory)), ledger, outbox, reads })
 }
 
-/// Takes the calls of this store down.
-fn timing(metrics: &Arc<Metrics>, store: &'static str) -> Timing {
+/// Takes the calls of this store down. The `usual` ones show in the metrics before the first of them.
+fn timing(metrics: &Arc<Metrics>, store: &'static str, usual: &[&str]) -> Timing {
+    metrics.expect_store(store, usual);
     let metrics = Arc::clone(metrics);
     Timing::new(move |operation, took, failed| metrics.store_call(store, operation, took, failed))
 }
@@ -133,7 +139,7 @@ async fn try_redis(settings: RedisSettings) -> Result<Vec<String>, String> {
 /// The ledger's copy. It need not answer yet: what it does not answer is read from the ledger.
 fn replica(storage: &StorageSettings, metrics: &Arc<Metrics>) -> Result<Option<Arc<dyn Ledger>>> {
     let Some(url) = &storage.database_replica_url else { return Ok(None) };
-    let timing = timing(metrics, "postgres_replica");
+    let timing = timing(metrics, "postgres_replica", REPLICA_CALLS);
     let settings = PostgresSettings { timing, ..PostgresSettings::new(url.clone()) };
     Ok(Some(Arc::new(PostgresLedger::connect(&settings)?)))
 }
@@ -145,7 +151,7 @@ async fn ledger(
 ) -> Result<(Arc<dyn Ledger>, Arc<dyn Outbox>)> {
     let Some(url) = &storage.database_url else {
         let ledger = SqliteLedger::open(&storage.data_dir.join("ledger.sqlite"))?;
-        let ledger = ledger.timed(timing(metrics, "sqlite"));
+        let ledger = ledger.timed(timing(metrics, "sqlite", LEDGER_CALLS));
         if storage.migrate {
             ledger.migrate().await?;
         } else {
@@ -153,7 +159,7 @@ async fn ledger(
         }
         return Ok((Arc::new(ledger.clone()), Arc::new(ledger)));
     };
-    let timing = timing(metrics, "postgres");
+    let timing = timing(metrics, "postgres", LEDGER_CALLS);
     let ledger = PostgresLedger::connect(&PostgresSettings { timing, ..PostgresSettings::new(url.clone()) })?;
     let (migrate, time, making) = (storage.migrate, clock.clone(), ledger.clone());
     let make = async move {

@@ -66,6 +66,7 @@ impl Notifier {
         let mut looks = 0_u32;
         while !*stopped.borrow() {
             for webhook in notifier.webhooks.load().iter() {
+                notifier.metrics.expect_webhook(&webhook.name);
                 if !busy.insert(webhook.name.clone()) {
                     continue;
                 }

@@ -3,38 +3,13 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
+use super::outcome;
+use super::parts::{GateCounters, JournalGauges, LedgerCounters, Webhooks};
+use super::registrar::Registrar;
 use super::stores::{CacheCounts, Stores};
-
-/// The values of the label `outcome`.
-pub mod outcome {
-    /// A 2xx answer, whole.
-    pub const OK: &str = "ok";
-    /// The client left.
-    pub const CANCELLED: &str = "cancelled";
-    /// The upstream failed, or answered with a status that is not 2xx.
-    pub const UPSTREAM_ERROR: &str = "upstream_error";
-    /// A limit of an hour or longer is spent.
-    pub const REFUSED_QUOTA: &str = "refused_quota";
-    /// A shorter limit is spent.
-    pub const REFUSED_RATE: &str = "refused_rate";
-    /// No good credential.
-    pub const REFUSED_AUTH: &str = "refused_auth";
-    /// The plan does not include the model, or nobody serves it.
-    pub const REFUSED_MODEL: &str = "refused_model";
-    /// The request could not be read.
-    pub const BAD_REQUEST: &str = "bad_request";
-    /// The gateway failed.
-    pub const ERROR: &str = "error";
-
-    /// Was the request refused by a rule: quota, rate, credential or model?
-    pub fn is_refusal(outcome: &str) -> bool {
-        matches!(outcome, REFUSED_QUOTA | REFUSED_RATE | REFUSED_AUTH | REFUSED_MODEL)
-    }
-}
 
 /// Brings a counter to a total that is counted elsewhere. Counters never go back.
 pub fn raise(counter: &IntCounter, total: u64) {
@@ -68,22 +43,14 @@ pub struct Metrics {
     in_flight: IntGauge,
     /// Holds of this gateway.
     pub holds_open: IntGauge,
-    /// Holds whose lease ended without a settle.
-    pub holds_expired: IntCounter,
     /// Age of the oldest record the ledger does not have.
     pub ledger_lag_seconds: prometheus::Gauge,
+    /// Admission and settlement.
+    pub gate: GateCounters,
     /// The journal.
     pub journal: JournalGauges,
-    /// Rows this gateway has written to the ledger.
-    pub ledger_rows: IntCounter,
-    /// Counters that differed from the ledger when they were compared.
-    pub counter_drift: IntCounter,
-    /// Requests admitted without the counters.
-    pub degraded: IntCounter,
-    /// Settles that came after their lease had ended.
-    pub late_settles: IntCounter,
-    /// Domains loaded from the ledger.
-    pub rebuilds: IntCounter,
+    /// The writer to the ledger.
+    pub ledger: LedgerCounters,
     /// Reads that the replica did not answer.
     pub replica_failures: IntCounter,
     active_users: IntGaugeVec,
@@ -101,52 +68,14 @@ impl Drop for InFlight {
     }
 }
 
-/// Of the journal.
-pub struct JournalGauges {
-    /// Records the ledger does not have.
-    pub pending: IntGauge,
-    /// Segments with damage inside.
-    pub damaged: IntGauge,
-    /// Segments that were given up since the start.
-    pub poisoned: IntGauge,
-}
+/// The values of the label `direction`.
+const DIRECTIONS: [&str; 3] = ["input", "output", "cached"];
 
-impl JournalGauges {
-    fn new(set: &Registrar<'_>) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            pending: set.gauge("tollgate_journal_pending_events", "records that the ledger does not have")?,
-            damaged: set.gauge(
-                "tollgate_journal_damaged_segments",
-                "journal segments with damage inside; copies are in `journal/quarantine`",
-            )?,
-            poisoned: set.gauge(
-                "tollgate_journal_poisoned_segments",
-                "journal segments given up after a failed write or sync since the start",
-            )?,
-        })
-    }
-}
+/// The values of the label `reason` of a request that went on to another upstream.
+const MOVED_ON: [&str; 5] = ["connect", "busy", "status", "timeout", "broken"];
 
-/// Of the notifier.
-struct Webhooks {
-    attempts: IntCounterVec,
-    pending: IntGauge,
-    dead: IntGauge,
-}
-
-impl Webhooks {
-    fn new(set: &Registrar<'_>) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            attempts: set.counters(
-                "tollgate_webhooks_total",
-                "attempts to deliver a webhook, by result",
-                &["webhook", "result"],
-            )?,
-            pending: set.gauge("tollgate_webhooks_pending", "webhooks that are not delivered yet")?,
-            dead: set.gauge("tollgate_webhooks_dead", "webhooks that were given up")?,
-        })
-    }
-}
+/// The values of the label `window`: today, the last 7 days, the last 30.
+const WINDOWS: [&str; 3] = ["day", "week", "month"];
 
 /// Latency buckets in seconds: from the gateway's own microseconds to a long answer.
 const SECONDS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
@@ -196,21 +125,13 @@ impl Metrics {
             )?,
             in_flight: set.gauge("tollgate_in_flight_requests", "requests in flight")?,
             holds_open: set.gauge("tollgate_holds_open", "quota holds of this gateway")?,
-            holds_expired: set
-                .counter("tollgate_holds_expired_total", "holds whose lease ended without a settle")?,
             ledger_lag_seconds: set.level(
                 "tollgate_ledger_lag_seconds",
                 "age of the oldest record that the ledger does not have",
             )?,
+            gate: GateCounters::new(&set)?,
             journal: JournalGauges::new(&set)?,
-            ledger_rows: set.counter("tollgate_ledger_rows_total", "rows written to the ledger")?,
-            counter_drift: set
-                .counter("tollgate_counter_drift_total", "counters that differed from the ledger")?,
-            degraded: set
-                .counter("tollgate_degraded_admissions_total", "requests admitted without the counters")?,
-            late_settles: set
-                .counter("tollgate_late_settles_total", "settles that came after their lease had ended")?,
-            rebuilds: set.counter("tollgate_counter_rebuilds_total", "domains loaded from the ledger")?,
+            ledger: LedgerCounters::new(&set)?,
             replica_failures: set
                 .counter("tollgate_replica_failures_total", "reads that the replica did not answer")?,
             active_users: set.gauges(
@@ -228,7 +149,48 @@ impl Metrics {
             registry,
         };
         Registrar(&metrics.registry).build_info()?;
+        metrics.begin_at_zero();
         Ok(metrics)
+    }
+
+    /// Makes the series whose labels are known before anything happens: who watches a rate must not miss the first event.
+    fn begin_at_zero(&self) {
+        for outcome in outcome::ALL {
+            self.requests.with_label_values(&["", "", "", "", outcome]);
+        }
+        for direction in DIRECTIONS {
+            self.tokens.with_label_values(&[direction]);
+        }
+        for window in WINDOWS {
+            self.active_users.with_label_values(&[window]);
+        }
+        for result in ["ok", "refused"] {
+            self.config_reloads.with_label_values(&[result]);
+        }
+    }
+
+    /// Makes the series of an upstream that the configuration names, for a dialect that it serves.
+    pub fn expect_upstream(&self, upstream: &str, dialect: &str) {
+        for reason in MOVED_ON {
+            self.moved_on.with_label_values(&[upstream, reason]);
+        }
+        for histogram in [&self.duration, &self.first_byte] {
+            histogram.with_label_values(&[dialect, upstream]);
+        }
+    }
+
+    /// Makes the series of a store's calls.
+    pub fn expect_store(&self, store: &str, operations: &[&str]) {
+        for operation in operations {
+            self.stores.expect(store, operation);
+        }
+    }
+
+    /// Makes the series of a webhook that the configuration names.
+    pub fn expect_webhook(&self, webhook: &str) {
+        for result in ["delivered", "failed", "dead"] {
+            self.webhooks.attempts.with_label_values(&[webhook, result]);
+        }
     }
 
     /// A request has begun: it is in flight until what this gives is dropped.
@@ -255,17 +217,17 @@ impl Metrics {
 
     /// Tokens and cost of an answer.
     pub fn consumed(&self, input: u64, output: u64, cached: u64, cost_micro_usd: u64) {
-        for (direction, count) in [("input", input), ("output", output), ("cached", cached)] {
-            self.tokens.with_label_values(&[direction]).inc_by(count);
+        for (direction, count) in DIRECTIONS.iter().zip([input, output, cached]) {
+            self.tokens.with_label_values(&[*direction]).inc_by(count);
         }
         #[expect(clippy::cast_precision_loss, reason = "a metric in dollars; the ledger keeps the integer")]
         self.cost_usd.inc_by(cost_micro_usd as f64 / 1e6);
     }
 
     /// Users who sent a message today, in the last 7 and in the last 30 days.
-    pub fn active_users(&self, [day, week, month]: [u64; 3]) {
-        for (window, users) in [("day", day), ("week", week), ("month", month)] {
-            self.active_users.with_label_values(&[window]).set(i64::try_from(users).unwrap_or(i64::MAX));
+    pub fn active_users(&self, users: [u64; 3]) {
+        for (window, users) in WINDOWS.iter().zip(users) {
+            self.active_users.with_label_values(&[*window]).set(i64::try_from(users).unwrap_or(i64::MAX));
         }
     }
 
@@ -313,72 +275,6 @@ impl Metrics {
         let mut page = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())
-    }
-}
-
-/// What registers under names.
-pub(super) struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        metric: C,
-    ) -> Result<C, prometheus::Error> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    pub(super) fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.register(IntCounter::new(name, help)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.register(IntGauge::new(name, help)?)
-    }
-
-    /// A counter that is no integer.
-    fn sum(&self, name: &str, help: &str) -> Result<prometheus::Counter, prometheus::Error> {
-        self.register(prometheus::Counter::new(name, help)?)
-    }
-
-    /// A gauge that is no integer.
-    fn level(&self, name: &str, help: &str) -> Result<prometheus::Gauge, prometheus::Error> {
-        self.register(prometheus::Gauge::new(name, help)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    /// 1, with the version as a label.
-    fn build_info(&self) -> Result<(), prometheus::Error> {
-        let version = Opts::new("tollgate_build_info", "the running version")
-            .const_label("version", env!("CARGO_PKG_VERSION"));
-        self.register(IntGauge::with_opts(version)?)?.set(1);
-        Ok(())
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
-        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
-    }
-
-    pub(super) fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-        labels: &[&str],
-    ) -> Result<HistogramVec, prometheus::Error> {
-        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
     }
 }
 

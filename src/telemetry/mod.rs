@@ -3,8 +3,12 @@
 
 mod log;
 mod metrics;
+pub mod outcome;
+mod parts;
+mod registrar;
 mod stores;
 
 pub use log::init as init_log;
-pub use metrics::{InFlight, JournalGauges, Labels, Metrics, outcome, raise};
+pub use metrics::{InFlight, Labels, Metrics, raise};
+pub use parts::{GateCounters, JournalGauges, LedgerCounters};
 pub use stores::CacheCounts;

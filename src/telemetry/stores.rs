@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus::{Error, HistogramVec, IntCounter, IntCounterVec};
 
-use super::metrics::Registrar;
+use super::registrar::Registrar;
 
 /// Buckets in seconds: from counters in memory to a database that is about to time out.
 const SECONDS: &[f64] =
@@ -34,12 +34,18 @@ impl Stores {
         })
     }
 
+    /// Makes the series of a call before the first one.
+    pub(super) fn expect(&self, store: &str, operation: &str) {
+        let labels = [store, operation];
+        self.duration.with_label_values(&labels);
+        self.errors.with_label_values(&labels);
+    }
+
     pub(super) fn ended(&self, store: &str, operation: &str, took: Duration, failed: bool) {
         let labels = [store, operation];
         self.duration.with_label_values(&labels).observe(took.as_secs_f64());
-        if failed {
-            self.errors.with_label_values(&labels).inc();
-        }
+        // a counter at zero as well: the first failure must show in its rate
+        self.errors.with_label_values(&labels).inc_by(failed.into());
     }
 }
 

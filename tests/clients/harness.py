@@ -31,13 +31,15 @@ PATIENCE_S = 5.0
 QUIET_S = 1.2
 
 
-def token(user, ttl_s=3600, plan="free"):
+def token(user, ttl_s=3600, plan="free", role=None):
     """A JWT signed with HS256 (RFC 7515)."""
 
     def part(data):
         return base64.urlsafe_b64encode(data).rstrip(b"=")
 
     claims = {"sub": user, "plan": plan, "exp": int(time.time()) + ttl_s}
+    if role:
+        claims["role"] = role
     signed = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
     return (signed + b"." + part(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest())).decode()
 

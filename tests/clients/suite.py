@@ -8,6 +8,7 @@ import sys
 import time
 
 import extras
+import openapi
 from harness import (
     BRISK, PREMIUM, TOTAL, Attempts, check, eventually, fresh_token, outcomes, refused, reset_date, run, stub, usage
 )
@@ -167,7 +168,7 @@ def select(arguments):
     if arguments == ["--only", "basic"]:
         pairs = [(sdk, case) for sdk, case in pairs if sdk in BASIC and case in BASIC_CASES]
         return [named(sdk, case) for sdk, case in pairs]
-    cases = [named(sdk, case) for sdk, case in pairs] + extras.CASES
+    cases = [named(sdk, case) for sdk, case in pairs] + extras.CASES + openapi.CASES
     if not arguments:
         return cases
     if len(arguments) != 2 or arguments[0] != "--only":

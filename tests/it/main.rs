@@ -33,6 +33,7 @@ mod layers;
 mod live;
 mod metrics;
 mod mixed;
+mod openapi;
 mod quota;
 mod race;
 mod refusals;

@@ -1,4 +1,4 @@
-//! What `/metrics` says of the stores and of the cache of tokens.
+//! What `/metrics` says from the start, and of the stores and the cache of tokens.
 
 use http::StatusCode;
 
@@ -65,5 +65,70 @@ async fn a_store_that_is_away_shows_in_the_errors_and_one_that_is_back_in_the_ti
         (passed && rig.metric("tollgate_degraded_admissions_total").await == degraded).then_some(())
     })
     .await;
+    rig.finish().await;
+}
+
+/// What operators may build on, and the label values of each that are known before anything happens.
+const SERIES: &[(&str, &str, &[&str])] = &[
+    (
+        "tollgate_requests_total",
+        "outcome",
+        &[
+            "ok",
+            "cancelled",
+            "upstream_error",
+            "refused_quota",
+            "refused_rate",
+            "refused_auth",
+            "refused_model",
+            "bad_request",
+            "error",
+        ],
+    ),
+    ("tollgate_request_duration_seconds_count", "dialect", &["openai", "anthropic", "gemini"]),
+    ("tollgate_overhead_seconds_count", "", &[]),
+    ("tollgate_time_to_first_byte_seconds_count", "dialect", &["openai", "anthropic", "gemini"]),
+    ("tollgate_tokens_total", "direction", &["input", "output", "cached"]),
+    ("tollgate_cost_usd_total", "", &[]),
+    ("tollgate_in_flight_requests", "", &[]),
+    ("tollgate_holds_open", "", &[]),
+    ("tollgate_holds_expired_total", "", &[]),
+    ("tollgate_ledger_lag_seconds", "", &[]),
+    ("tollgate_journal_pending_events", "", &[]),
+    ("tollgate_ledger_rows_total", "", &[]),
+    ("tollgate_counter_drift_total", "", &[]),
+    ("tollgate_degraded_admissions_total", "", &[]),
+    ("tollgate_store_duration_seconds_count", "store", &["memory", "sqlite"]),
+    ("tollgate_store_errors_total", "store", &["memory", "sqlite"]),
+    ("tollgate_cache_hits_total", "cache", &["tokens"]),
+    ("tollgate_cache_misses_total", "cache", &["tokens"]),
+    ("tollgate_active_users", "window", &["day", "week", "month"]),
+    ("tollgate_config_reloads_total", "result", &["ok", "refused"]),
+    ("tollgate_build_info", "version", &[env!("CARGO_PKG_VERSION")]),
+    // counted by the gate and by the writer
+    ("tollgate_late_settles_total", "", &[]),
+    ("tollgate_abandoned_settles_total", "", &[]),
+    ("tollgate_journal_unrecorded_ends_total", "", &[]),
+    ("tollgate_counter_rebuilds_total", "", &[]),
+    ("tollgate_ledger_duplicates_total", "", &[]),
+    ("tollgate_ledger_quarantined_total", "", &[]),
+    ("tollgate_ledger_replays_total", "", &[]),
+    ("tollgate_upstream_failovers_total", "reason", &["connect", "busy", "status", "timeout", "broken"]),
+];
+
+#[tokio::test]
+async fn a_fresh_gateway_shows_every_series_before_anything_happens() {
+    let rig = Rig::start().await;
+    let page = rig.http.get(format!("{}/metrics", rig.gateway().admin_url)).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let samples: Vec<&str> = page.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    for (name, label, values) in SERIES {
+        let of_name = || samples.iter().filter(|sample| sample.split('{').next() == Some(name));
+        assert!(of_name().next().is_some(), "`{name}` is not there:\n{page}");
+        for value in *values {
+            let wanted = format!("{label}=\"{value}\"");
+            assert!(of_name().any(|sample| sample.contains(&wanted)), "`{name}` lacks {wanted}:\n{page}");
+        }
+    }
     rig.finish().await;
 }

@@ -26,6 +26,19 @@ pub struct FlushTimeout {
     pub pending: u64,
 }
 
+/// What the writer has done since the start, for the metrics page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterCounts {
+    /// Rows that went into the ledger.
+    pub rows: u64,
+    /// Rows that stood there already.
+    pub duplicates: u64,
+    /// Rows that were put into quarantine.
+    pub quarantined: u64,
+    /// How often the retained rows were sent again because the ledger's history had changed.
+    pub replays: u64,
+}
+
 /// Counts that the writer and its handles share.
 #[derive(Default)]
 pub(super) struct Shared {
@@ -47,24 +60,12 @@ impl WriterHandle {
         self.journal.oldest_pending_ms(self.clock.now_ms())
     }
 
-    /// Rows that went into the ledger since the start.
-    pub fn rows_total(&self) -> u64 {
-        self.shared.rows.load(Ordering::Relaxed)
-    }
-
-    /// Rows that stood there already.
-    pub fn duplicates_total(&self) -> u64 {
-        self.shared.duplicates.load(Ordering::Relaxed)
-    }
-
-    /// Rows that were put into quarantine.
-    pub fn quarantined_total(&self) -> u64 {
-        self.shared.quarantined.load(Ordering::Relaxed)
-    }
-
-    /// How often the retained rows were sent again because the ledger's history had changed.
-    pub fn replays_total(&self) -> u64 {
-        self.shared.replays.load(Ordering::Relaxed)
+    /// What was written since the start.
+    pub fn counts(&self) -> WriterCounts {
+        let Shared { rows, duplicates, quarantined, replays, degraded: _, hurry: _ } = &*self.shared;
+        let [rows, duplicates, quarantined, replays] =
+            [rows, duplicates, quarantined, replays].map(|count| count.load(Ordering::Relaxed));
+        WriterCounts { rows, duplicates, quarantined, replays }
     }
 
     /// Does the ledger (or the journal's disk) refuse service at the moment?

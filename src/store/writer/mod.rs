@@ -4,7 +4,7 @@
 
 mod handle;
 
-pub use handle::{FlushTimeout, WriterHandle};
+pub use handle::{FlushTimeout, WriterCounts, WriterHandle};
 
 use std::fmt::Display;
 use std::sync::Arc;

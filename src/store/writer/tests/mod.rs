@@ -94,7 +94,7 @@ async fn rows_arrive_once_in_batches() {
     let ids = bench.requests(1_300);
     bench.flush().await;
     bench.assert_exactly(&ids);
-    assert_eq!((bench.handle.rows_total(), bench.handle.duplicates_total()), (1_300, 0));
+    assert_eq!((bench.handle.counts().rows, bench.handle.counts().duplicates), (1_300, 0));
     let batches = bench.ledger.edit(|ledger| ledger.batches.clone());
     assert!(batches.iter().all(|rows| *rows <= 500) && batches.len() < 60, "{batches:?}");
     let more = bench.requests(1);
@@ -113,8 +113,8 @@ async fn a_flaky_ledger_gets_each_row_once() {
     bench.assert_exactly(&ids);
     assert!(!bench.handle.is_degraded());
     // The answers that would have said "inserted" were lost.
-    assert_eq!(bench.handle.rows_total() + bench.handle.duplicates_total(), 40);
-    assert!(bench.handle.duplicates_total() > 0);
+    assert_eq!(bench.handle.counts().rows + bench.handle.counts().duplicates, 40);
+    assert!(bench.handle.counts().duplicates > 0);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_row_that_is_refused_alone_goes_to_quarantine() {
         ledger.down = false;
     });
     bench.flush().await;
-    assert_eq!(bench.handle.quarantined_total(), 2);
+    assert_eq!(bench.handle.counts().quarantined, 2);
     let lines = std::fs::read_to_string(bench.dir.journal().join("quarantine/rows.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -163,7 +163,7 @@ async fn a_ledger_that_refuses_everything_is_waited_for() {
     eventually("trouble", || bench.handle.is_degraded()).await;
     let second = bench.requests(3);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!((bench.handle.quarantined_total(), bench.journal.pending_events()), (0, 6));
+    assert_eq!((bench.handle.counts().quarantined, bench.journal.pending_events()), (0, 6));
     bench.ledger.edit(|ledger| ledger.broken = false);
     bench.flush().await;
     bench.assert_exactly(&[first, second].concat());
@@ -181,7 +181,7 @@ async fn a_ledger_that_is_mended_while_rows_are_sent_one_by_one_puts_none_aside(
         ledger.down = false;
     });
     bench.flush().await;
-    assert_eq!(bench.handle.quarantined_total(), 0);
+    assert_eq!(bench.handle.counts().quarantined, 0);
     bench.assert_exactly(&ids);
 }
 
@@ -195,10 +195,10 @@ async fn a_lone_bad_row_is_told_by_the_next_good_one() {
         ledger.down = false;
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!((bench.handle.quarantined_total(), bench.handle.is_degraded()), (0, true));
+    assert_eq!((bench.handle.counts().quarantined, bench.handle.is_degraded()), (0, true));
     let good = bench.requests(1);
     bench.flush().await;
-    assert_eq!(bench.handle.quarantined_total(), 1);
+    assert_eq!(bench.handle.counts().quarantined, 1);
     assert_eq!(bench.ledger.edit(|ledger| ledger.rows.keys().copied().collect::<Vec<_>>()), good);
 }
 
@@ -218,13 +218,13 @@ async fn a_database_that_lost_rows_gets_them_again() {
     eventually("the replay", || bench.ledger.edit(|ledger| ledger.rows.len()) == all.len()).await;
     eventually("the note", || bench.journal.incarnation().unwrap() == Some(2)).await;
     bench.assert_exactly(&all);
-    assert_eq!(bench.handle.replays_total(), 1);
+    assert_eq!(bench.handle.counts().replays, 1);
     let (dir, ledger) = bench.stop().await;
     // The same history after a restart: no second replay.
     let bench = Bench::start(dir, ledger, WriterOptions::default());
     bench.requests(1);
     bench.flush().await;
-    assert_eq!((bench.handle.replays_total(), bench.handle.duplicates_total()), (0, 0));
+    assert_eq!((bench.handle.counts().replays, bench.handle.counts().duplicates), (0, 0));
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn stopping_drains_and_a_restart_sends_nothing_twice() {
     ledger.edit(|ledger| ledger.down = false);
     let bench = Bench::start(dir, ledger, WriterOptions::default());
     bench.flush().await;
-    assert_eq!((bench.handle.rows_total(), bench.handle.duplicates_total()), (5, 0));
+    assert_eq!((bench.handle.counts().rows, bench.handle.counts().duplicates), (5, 0));
     assert_eq!(*bench.told.lock().unwrap(), second);
     assert_eq!(bench.ledger.edit(|ledger| ledger.rows.len()), first.len() + 5);
 }
