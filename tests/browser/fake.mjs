@@ -89,6 +89,8 @@ export class Fake {
   extra = new Map();
   /** A day without a whole answer. */
   quiet = "";
+  /** Who says what the analytics are. */
+  analytics = analytics;
   #streams = new Set();
   #held = new Map();
 
@@ -114,6 +116,7 @@ export class Fake {
     this.users.clear();
     this.broken.clear();
     this.quiet = "";
+    this.analytics = analytics;
     this.audit.splice(0, this.audit.length - 1);
     this.release();
   }
@@ -195,7 +198,7 @@ export class Fake {
       case "GET /api/usage": return send(200, of.usage);
       case "GET /api/usage/history": return send(200, { userId: of.usage.userId, items: of.history, next: null });
       case "GET /api/usage/stream": return this.#stream(token, user, request, answer, fail);
-      case "GET /api/analytics": return send(200, analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined, this.quiet));
+      case "GET /api/analytics": return send(200, this.analytics(Number(url.searchParams.get("days")), url.searchParams.get("until") ?? undefined, this.quiet));
       case "GET /api/explain": return send(200, explanation(of.usage, url.searchParams.get("model")));
       case "GET /api/users": return send(200, this.#users(url.searchParams));
       case "GET /api/audit": return send(200, this.#audited(url.searchParams));

@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { companyAnalytics, months } from "./company.mjs";
 import { limit, usage } from "./fake.mjs";
 import { test } from "./harness.mjs";
 import { openAdmin, tokens, users } from "./pages.mjs";
@@ -15,9 +16,11 @@ async function shot(page, name, options = {}) {
   await page.screenshot({ path: join(FOLDER, `${name}.png`), animations: "disabled", ...options });
 }
 
+const PERSON = "priya.raman@larkspur.example";
+
 async function dashboard(page, fake, body) {
   users(fake);
-  if (body) fake.user(tokens.USER, body);
+  fake.user(tokens.USER, { ...body, userId: PERSON }, { history: months(body) });
   await page.goto(`${fake.origin}/dashboard#token=${tokens.USER}`);
   await page.locator("usage-dashboard .chart").waitFor();
   await page.getByText("Live", { exact: true }).waitFor();
@@ -44,6 +47,7 @@ test("screenshot: spent", async ({ page, fake }) => {
 });
 test("screenshot: admin", async ({ page, fake }) => {
   await page.setViewportSize({ width: 1280, height: 900 });
+  fake.analytics = companyAnalytics;
   await openAdmin(page, fake);
   await page.getByRole("button", { name: "30 days" }).click();
   await page.getByText("Oct").first().waitFor();
@@ -51,9 +55,12 @@ test("screenshot: admin", async ({ page, fake }) => {
 });
 test("screenshot: admin, one user", async ({ page, fake }) => {
   await page.setViewportSize({ width: 1280, height: 900 });
+  fake.analytics = companyAnalytics;
   await openAdmin(page, fake);
-  fake.user(tokens.ADMIN, usage([limit("messages", 100, 76), limit("premium", 20, 20)]), { admin: true });
-  await page.evaluate(() => { location.hash = "user/anna@example.com"; });
+  const spent = usage([limit("messages", 100, 76), limit("premium", 20, 20)]);
+  fake.user(tokens.ADMIN, spent, { admin: true, history: months(spent) });
+  fake.audit.unshift({ at: "2026-10-21T14:32:00Z", actor: "ops@larkspur.example", action: "usage.reset", subject: PERSON, reason: "Upstream incident on 20 October" });
+  await page.evaluate((person) => { location.hash = `user/${person}`; }, PERSON);
   await page.locator("usage-dashboard .chart").waitFor();
   await page.getByLabel("Model", { exact: true }).fill("claude-sonnet-4");
   await page.getByRole("button", { name: "Explain" }).click();
