@@ -23,8 +23,15 @@ from bench_tollgate import DRAIN_SECONDS, Servers, Tollgate, write_tokens
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 CONNECTIONS = 64
-RATE = 200
-SHAPES = {"json": "claude-bench", "stream": "claude-bench-stream"}
+# At 200 a second a request comes every 5 ms, which is also how long the journal gathers ENDs: the others are beside that beat.
+RATES = (173, 200, 230)
+STARTS = 5
+# What wrk sends: the model, and whose tokens (files that write_tokens makes).
+SHAPES = {"json": ("claude-bench", "users"), "stream": ("claude-bench-stream", "users")}
+# The same of one user, and of the 500 members of one team whose pool is a third limit; what is refused: a quota that is
+# spent, a token that nobody signed. Of tollgate only: to the others they are requests like any other.
+HOT = {"hot user": ("claude-bench", "one user"), "hot team": ("claude-bench", "one team")}
+REFUSED = {"429": ("claude-bench", "spent"), "401": ("claude-bench", "unknown")}
 
 
 class Bench:
@@ -35,8 +42,7 @@ class Bench:
         self.processes = []
         self.figures = {}
         self.direct = []
-        self.tokens = folder / "tokens"
-        write_tokens(self.tokens)
+        self.tokens = write_tokens(folder)
 
     def start(self):
         """Starts all, and notes the memory of each before its first request."""
@@ -61,7 +67,8 @@ class Bench:
                 self.keep(target.process)
                 self.targets.append(target)
         for target in self.targets:
-            self.figures[target.name] = {"idle_kib": target.process.rss_kib(), "json": [], "stream": [], "rate": []}
+            rounds = {name: [] for name in [*SHAPES, *HOT, *REFUSED, *RATES]}
+            self.figures[target.name] = {"idle_kib": target.process.rss_kib(), **rounds}
 
     def keep(self, process):
         """Remembers a process, to be stopped."""
@@ -84,15 +91,19 @@ class Bench:
         """What the upstream has answered so far."""
         return int(get(f"http://127.0.0.1:{self.upstream}/stats"))
 
-    def wrk(self, target, shape, seconds):
-        """As many requests as go through; returns requests and requests a second."""
-        environment = {**os.environ, "BENCH_TOKENS": str(self.tokens), "BENCH_MODEL": SHAPES[shape]}
+    def wrk(self, target, shape, seconds, refused=False):
+        """As many requests as go through; returns requests and requests a second. `refused`: none may be answered 2xx."""
+        model, who = {**SHAPES, **HOT, **REFUSED}[shape]
+        environment = {**os.environ, "BENCH_TOKENS": str(self.tokens[who]), "BENCH_MODEL": model}
         command = ["taskset", "-c", OTHER_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "-s",
                    str(ROOT / "benches/wrk.lua"), f"http://127.0.0.1:{target.port}"]
         text = subprocess.check_output(command, env=environment, text=True)
-        if "Non-2xx" in text or "Socket errors" in text:
-            raise SystemExit(f"bench: {target.name} did not answer all requests:\n{text}")
-        return int(re.search(r"(\d+) requests in", text).group(1)), float(re.search(r"Requests/sec: *(\S+)", text).group(1))
+        requests = int(re.search(r"(\d+) requests in", text).group(1))
+        other = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+        wrongly = (int(other.group(1)) if other else 0) != (requests if refused else 0)
+        if wrongly or requests == 0 or "Socket errors" in text:
+            raise SystemExit(f"bench: {target.name} did not answer all requests with {shape} as it should:\n{text}")
+        return requests, float(re.search(r"Requests/sec: *(\S+)", text).group(1))
 
     def load(self, *arguments, **options):
         command = ["taskset", "-c", OTHER_CORE, PROGRAMS / "examples/bench-load", *arguments]
@@ -112,27 +123,55 @@ class Bench:
         self.figures[target.name][shape].append(
             {"cpu_us": us[0], "redis_us": us[1], "postgres_us": us[2], "rate": rate})
 
-    def at_rate(self, port):
+    def refusals(self, target, shape):
+        """One round of wrk that is refused: CPU time of the target; nothing reaches the upstream or the ledger."""
+        if not isinstance(target, Tollgate):
+            return
+        with Checked(self, target) as checked:
+            before = target.process.cpu_seconds()
+            requests, rate = self.wrk(target, shape, self.options.seconds, refused=True)
+            spent, checked.completed = target.process.cpu_seconds() - before, 0
+        self.figures[target.name][shape].append({"cpu_us": spent * 1e6 / requests, "rate": rate})
+
+    def start_and_stop(self, target):
+        """A new process of the same binary with stores of its own: to its first answer, and its stop with nothing to do."""
+        if not isinstance(target, Tollgate):
+            return
+        self.figures[target.name]["starts"] = []
+        for turn in range(STARTS):
+            another = Tollgate(f"{target.name} start {turn}", target.binary, self.folder, free_ports(2), self.upstream,
+                               target.servers)
+            self.keep(another.process)
+            wait_until(lambda: another.answers(self.tokens["one user"]), f"{target.name}'s first answer", pause=0.002)
+            started = time.monotonic() - another.begun
+            another.drain()
+            begin = time.monotonic()
+            another.process.stop()
+            self.processes.remove(another.process)
+            self.figures[target.name]["starts"].append(
+                {"start_ms": started * 1e3, "stop_ms": (time.monotonic() - begin) * 1e3})
+
+    def at_rate(self, port, rate):
         """One round at a fixed rate; every request must be answered."""
-        output, _ = self.load("rate", port, self.tokens, RATE, self.options.seconds).communicate()
+        output, _ = self.load("rate", port, self.tokens["users"], rate, self.options.seconds).communicate()
         figures = json.loads(output)
         if figures["ok"] != figures["sent"]:
             raise SystemExit(f"bench: {figures['sent'] - figures['ok']} requests at a fixed rate were not answered")
         return figures
 
-    def latency(self, target):
+    def latency(self, target, rate):
         with Checked(self, target) as checked:
-            figures = self.at_rate(target.port)
+            figures = self.at_rate(target.port, rate)
             target.drain()
             checked.completed = figures["ok"]
-        self.figures[target.name]["rate"].append(figures)
+        self.figures[target.name][rate].append(figures)
 
     def hold(self, target):
         """Memory with many streams open; all must come to their end."""
         count = self.options.streams
         with Checked(self, target) as checked:
             self.figures[target.name]["before_streams_kib"] = target.process.rss_kib()
-            load = self.load("hold", target.port, self.tokens, count, stdin=subprocess.PIPE)
+            load = self.load("hold", target.port, self.tokens["users"], count, stdin=subprocess.PIPE)
             if load.stdout.readline().strip() != "open":
                 raise SystemExit(f"bench: {target.name} did not open {count} streams")
             self.figures[target.name]["streams_kib"] = target.process.rss_kib()
@@ -172,22 +211,32 @@ class Bench:
     def run(self):
         """Everything in order: warm up, rounds, streams, backlog."""
         for target in self.targets:
-            for shape in SHAPES:
+            for shape in [*SHAPES, *(HOT if isinstance(target, Tollgate) else {})]:
                 self.wrk(target, shape, 1)
+            if isinstance(target, Tollgate):
+                target.answers(self.tokens["spent"])
             target.drain()
         for turn in range(self.options.rounds):
             print(f"round {turn + 1} of {self.options.rounds}", file=sys.stderr)
-            self.direct.append(self.at_rate(self.upstream))
+            self.direct.append({rate: self.at_rate(self.upstream, rate) for rate in RATES})
             # each round begins with another target
             order = self.targets[turn % len(self.targets):] + self.targets[:turn % len(self.targets)]
-            for target in order:
-                self.latency(target)
-            for shape in SHAPES:
+            for rate in RATES:
                 for target in order:
-                    self.throughput(target, shape)
+                    self.latency(target, rate)
+            for shape in [*SHAPES, *HOT]:
+                for target in order:
+                    if shape in SHAPES or isinstance(target, Tollgate):
+                        self.throughput(target, shape)
+            for shape in REFUSED:
+                for target in order:
+                    self.refusals(target, shape)
         print(f"{self.options.streams} open streams", file=sys.stderr)
         for target in self.targets:
             self.hold(target)
+        print("starts and stops", file=sys.stderr)
+        for target in self.targets:
+            self.start_and_stop(target)
         print("backlogs of the ledger", file=sys.stderr)
         for target in self.targets:
             self.backlog(target)
@@ -258,7 +307,7 @@ def main():
     bench.stop()
     shutil.rmtree(folder)
     results = {"figures": bench.figures, "direct": bench.direct, "rounds": options.rounds, "seconds": options.seconds,
-               "streams": options.streams, "connections": CONNECTIONS, "rate": RATE}
+               "streams": options.streams, "connections": CONNECTIONS, "rates": RATES}
     text = bench_report.tables(results)
     print(text)
     if not options.no_write:

@@ -36,13 +36,13 @@ def get(url, seconds=10):
         return answer.read().decode()
 
 
-def wait_until(is_so, what, seconds=START_SECONDS):
+def wait_until(is_so, what, seconds=START_SECONDS, pause=0.02):
     """Looks until it is so. Fails with a sentence that says what did not come."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if is_so():
             return
-        time.sleep(0.02)
+        time.sleep(pause)
     raise SystemExit(f"bench: {what} did not come within {seconds} s")
 
 
@@ -69,14 +69,14 @@ class Process:
             ["taskset", "-c", core, *as_user, *map(str, command)],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=die_with_parent, **options)
 
-    def wait_for(self, port):
+    def wait_for(self, port, pause=0.02):
         """Waits until it listens."""
         def is_up():
             if self.child.poll() is not None:
                 raise SystemExit(f"bench: {self.name} ended at its start, see {self.log.name}:\n"
                                  + Path(self.log.name).read_text()[-2000:])
             return is_listening(port)
-        wait_until(is_up, f"{self.name} on port {port}")
+        wait_until(is_up, f"{self.name} on port {port}", pause=pause)
 
     def pids(self):
         """Its process and all processes below it."""

@@ -28,16 +28,24 @@ def tables(results):
             if shape == "json":
                 row.append(f"{of(name, shape, 'rate'):.0f}")
         lines.append(line(row))
-    direct = {key: median(round_[key] for round_ in results["direct"]) for key in ("p50_us", "p99_us")}
-    lines += ["", f"Latency added at {results['rate']} requests a second, in µs over the upstream without a proxy "
-              f"(p50 {direct['p50_us']:.0f}, p99 {direct['p99_us']:.0f}), and resident memory in MiB:", ""]
-    lines += head("", "added p50", "added p99", "idle", "after load", f"{results['streams']} open streams", "KiB a stream", "× bare")
+    lines += hot_and_refused(figures, of)
+    direct = lambda rate, key: median(round_[rate][key] for round_ in results["direct"])
+    lines += ["", "Latency added at a fixed rate, in µs over the upstream without a proxy ("
+              + "; ".join(f"{rate}/s: p50 {direct(rate, 'p50_us'):.0f}, p99 {direct(rate, 'p99_us'):.0f}" for rate in results["rates"])
+              + "):", ""]
+    lines += head("", *(f"{key} at {rate}/s" for rate in results["rates"] for key in ("p50", "p99")), "p99 × bare")
+    added = lambda name, rate, key: of(name, rate, key) - direct(rate, key)
+    for name in names:
+        cells = [f"{added(name, rate, key):.0f}" for rate in results["rates"] for key in ("p50_us", "p99_us")]
+        ratios = [f"{added(name, rate, 'p99_us') / added(FLOOR, rate, 'p99_us'):.2f}" for rate in results["rates"]]
+        lines.append(line([name, *cells, ", ".join(ratios)]))
+    lines += ["", "Resident memory in MiB:", ""]
+    lines += head("", "idle", "after load", f"{results['streams']} open streams", "KiB a stream", "× bare")
     per_stream = lambda name: (figures[name]["streams_kib"] - figures[name]["before_streams_kib"]) / results["streams"]
     for name in names:
-        added = [f"{of(name, 'rate', key) - direct[key]:.0f}" for key in ("p50_us", "p99_us")]
         memory = [f"{figures[name][key] / 1024:.0f}" for key in ("idle_kib", "before_streams_kib", "streams_kib")]
         ratio = per_stream(name) / per_stream(FLOOR)
-        lines.append(line([name, *added, *memory, f"{per_stream(name):.1f}", f"{ratio:.2f}"]))
+        lines.append(line([name, *memory, f"{per_stream(name):.1f}", f"{ratio:.2f}"]))
     lines += ["", "Behind tollgate: CPU time of the servers for one JSON request, in µs, and how fast a backlog of the "
               "journal goes into the ledger:", ""]
     lines += head("", "Redis", "PostgreSQL", "rows/s", "backlog")
@@ -48,6 +56,24 @@ def tables(results):
             stores = ["–" if value is None else f"{value:.0f}" for value in stores]
             lines.append(line([name, *stores, f"{figures[name]['rows_per_s']:.0f}", f"{figures[name]['backlog_rows']:.0f}"]))
     return "\n".join(lines) + "\n"
+
+
+def hot_and_refused(figures, of):
+    """tollgate alone: all load on one user or one team, what is refused, start and stop."""
+    lines = ["", "All requests of one user, and of the 500 members of one team (three limits): CPU time in µs and × bare's JSON "
+             "answer. Refused requests: CPU time in µs and × a served one. From the start of the process to its first answer, and "
+             "an idle stop, in ms:", ""]
+    lines += head("", "one user", "× bare", "one team", "× bare", "429", "× served", "401", "× served", "start", "stop")
+    for name in figures:
+        if "starts" not in figures[name]:
+            continue
+        row = [name]
+        for shapes, floor in ((("hot user", "hot team"), of(FLOOR, "json", "cpu_us")), (("429", "401"), of(name, "json", "cpu_us"))):
+            for shape in shapes:
+                row += [f"{of(name, shape, 'cpu_us'):.1f}", f"{of(name, shape, 'cpu_us') / floor:.2f}"]
+        row += [f"{of(name, 'starts', key):.0f}" for key in ("start_ms", "stop_ms")]
+        lines.append(line(row))
+    return lines
 
 
 def about(results):

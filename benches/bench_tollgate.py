@@ -8,6 +8,8 @@ import re
 import sqlite3
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from bench_processes import PROXY_CORE, Process, get, wait_until
 
@@ -46,11 +48,28 @@ models = ["@premium"]
 max = {max}
 per = "month"
 
+[plans.team]
+extends = "free"
+[[plans.team.limits]]
+name = "pool"
+meter = "messages"
+scope = "team"
+max = {max}
+per = "month"
+
+[plans.spent]
+extends = "free"
+[[plans.spent.limits]]
+name = "messages"
+meter = "messages"
+max = 1
+per = "month"
+
 [[issuers]]
 name = "bench"
 algorithms = ["HS256"]
 secret = "{secret}"
-claims = {{ user = "sub", plan = "plan" }}
+claims = {{ user = "sub", plan = "plan", team = "team" }}
 
 [[upstreams]]
 name = "mock"
@@ -61,24 +80,35 @@ serves = {{ openai = "/v1" }}
 """
 
 
-def write_tokens(path):
-    """A token for each user, one a line, signed as the configuration's issuer does."""
+def write_tokens(folder):
+    """Files of tokens, one a line, signed as the configuration's issuer does, by whose they are."""
     def part(value):
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
     expires = int(time.time()) + 86_400
-    lines = []
-    for user in range(USERS):
-        signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({"sub": f"user-{user}", "exp": expires})
-        mac = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
-        lines.append((signed + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode())
-    path.write_text("\n".join(lines) + "\n")
+
+    def token(secret=SECRET, **claims):
+        signed = part({"alg": "HS256", "typ": "JWT"}) + b"." + part({**claims, "exp": expires})
+        mac = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+        return (signed + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
+
+    files = {}
+    for name, tokens in {
+        "users": [token(sub=f"user-{user}") for user in range(USERS)],
+        "one user": [token(sub="hot")],
+        "one team": [token(sub=f"member-{user}", plan="team", team="hot") for user in range(USERS)],
+        "spent": [token(sub="spent", plan="spent")],
+        "unknown": [token("another-secret-of-more-than-32-bytes", sub=f"user-{user}") for user in range(USERS)],
+    }.items():
+        files[name] = folder / f"tokens of {name}".replace(" ", "-")
+        files[name].write_text("\n".join(tokens) + "\n")
+    return files
 
 
 class Tollgate:
     """One gateway with its stores."""
 
     def __init__(self, name, binary, folder, ports, upstream, servers=None):
-        self.name = name
+        self.name, self.binary = name, binary
         self.port, self.admin = ports
         self.servers = servers
         home = folder / name.replace(" ", "-")
@@ -93,9 +123,20 @@ class Tollgate:
         config = home / "tollgate.toml"
         config.write_text(CONFIG.format(port=self.port, admin=self.admin, data=home / "data", stores=stores, max=MAX,
                                         secret=SECRET, upstream=upstream))
+        self.begun = time.monotonic()
         self.process = Process(name, PROXY_CORE, [binary, "run", "-c", config], folder / f"{home.name}.log")
-        self.process.wait_for(self.port)
-        wait_until(lambda: get(f"http://127.0.0.1:{self.admin}/health/live"), f"{name}'s health page")
+        self.process.wait_for(self.port, pause=0.002)
+
+    def answers(self, tokens):
+        """Does it answer a message of the first of these tokens?"""
+        body = json.dumps({"model": "claude-bench", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+        headers = {"authorization": f"Bearer {tokens.read_text().split()[0]}", "content-type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/chat/completions", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.read() != b""
+        except (urllib.error.URLError, ConnectionError):
+            return False
 
     def gauge(self, name):
         """A value of its metrics page."""
