@@ -23,6 +23,18 @@ pub struct Audit<'a> {
     pub detail: &'a str,
 }
 
+impl<'a> Audit<'a> {
+    /// Its texts, for another thread to own.
+    pub(super) fn texts(&self) -> [String; 5] {
+        [self.actor, self.action, self.subject, self.reason, self.detail].map(str::to_owned)
+    }
+
+    /// What has these texts.
+    pub(super) fn of([actor, action, subject, reason, detail]: &'a [String; 5]) -> Self {
+        Self { actor, action, subject, reason, detail }
+    }
+}
+
 /// Which rows of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {

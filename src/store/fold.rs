@@ -76,7 +76,7 @@ impl<'a> Folded<'a> {
             return;
         }
         let tokens = &entry.tokens;
-        let amounts = [tokens.input, tokens.output, tokens.cached, entry.cost_micro_usd].map(number);
+        let amounts = [tokens.input, tokens.output, tokens.cached, entry.cost_micro_usd].map(row::amount);
         let premium = if entry.premium { messages } else { 0 };
         let sums: Vec<Value<'a>> =
             [messages, premium].into_iter().chain(amounts).map(Value::Number).collect();

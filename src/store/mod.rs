@@ -25,6 +25,7 @@ pub mod redis;
 pub mod replica;
 mod rollup;
 mod row;
+mod sql;
 pub mod sqlite;
 pub mod timing;
 mod totals;

@@ -207,8 +207,3 @@ pub trait Outbox: Send + Sync {
     /// Deletes messages whose time is over, at most `max`; returns how many.
     async fn forget_expired(&self, now_ms: i64, max: u32) -> Result<u64, StoreError>;
 }
-
-/// The columns of a [`Message`], in the order in which the stores read them.
-pub(super) const MESSAGE: &str =
-    "id, webhook, event, data, used, at_ms, state, attempts, next_try_at_ms, ended_at_ms,
-    last_status, last_error";

@@ -2,8 +2,7 @@
 //! takes another one's values. Both backends make their statements from these. It must not know which database takes
 //! them.
 
-use super::analytics::UsageSums;
-use super::row::{Kind, Value, count};
+use super::row::{Kind, Value};
 
 /// How a value that stands takes another one with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +66,7 @@ const fn sum(name: &'static str) -> Field {
     Field { name, kind: Kind::Number, merge: Merge::Sum }
 }
 
-/// The columns of the sums, in the order of [`Sums`].
+/// The columns of the sums.
 pub(super) const SUM_COLUMNS: [&str; 6] =
     ["messages", "premium_messages", "input_tokens", "output_tokens", "cached_tokens", "cost_micro_usd"];
 
@@ -235,24 +234,5 @@ fn set(Field { name, merge, .. }: &Field) -> Option<String> {
         Merge::Max => Some(format!(
             "{name} = CASE WHEN stored.{name} < excluded.{name} THEN excluded.{name} ELSE stored.{name} END"
         )),
-    }
-}
-
-/// Sums as they stand in the columns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums(pub [i64; SUM_COLUMNS.len()]);
-
-impl TryFrom<Sums> for UsageSums {
-    type Error = String;
-
-    fn try_from(Sums([messages, premium, input, output, cached, cost]): Sums) -> Result<Self, String> {
-        Ok(Self {
-            messages: count(messages)?,
-            premium_messages: count(premium)?,
-            input_tokens: count(input)?,
-            output_tokens: count(output)?,
-            cached_tokens: count(cached)?,
-            cost_micro_usd: count(cost)?,
-        })
     }
 }

@@ -22,6 +22,9 @@ const KEY_BYTES_MAX: usize = 800;
 const NAME_BYTES_MAX: usize = 256;
 /// Longest other text in bytes, such as the model a client asked for.
 const TEXT_BYTES_MAX: usize = 1024;
+/// Most tokens of one row, and the highest cost: a thousand billions. No answer comes near it; what an upstream reports in
+/// error adds up to no more than a column holds, in eight million rows.
+pub(super) const AMOUNT_MAX: i64 = 1 << 40;
 /// The month of a row whose month is none; it has its own partition.
 const UNKNOWN_MONTH: &str = "unknown";
 /// A value of a column, in the form that both databases take.
@@ -31,6 +34,7 @@ pub(super) enum Value<'a> {
     Bool(bool),
     Number(i64),
     Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
     Id(Uuid),
 }
 
@@ -81,13 +85,13 @@ pub(super) const COLUMNS: [Column; 35] = [
     column("status", Kind::Number, |entry| i64::from(entry.status).into()),
     column("messages", Kind::Number, |entry| number(entry.messages()).into()),
     column("premium", Kind::Bool, |entry| Value::Bool(entry.premium)),
-    column("input_tokens", Kind::Number, |entry| number(entry.tokens.input).into()),
-    column("output_tokens", Kind::Number, |entry| number(entry.tokens.output).into()),
-    column("cached_tokens", Kind::Number, |entry| number(entry.tokens.cached).into()),
-    column("reasoning_tokens", Kind::Number, |entry| number(entry.tokens.reasoning).into()),
+    column("input_tokens", Kind::Number, |entry| amount(entry.tokens.input).into()),
+    column("output_tokens", Kind::Number, |entry| amount(entry.tokens.output).into()),
+    column("cached_tokens", Kind::Number, |entry| amount(entry.tokens.cached).into()),
+    column("reasoning_tokens", Kind::Number, |entry| amount(entry.tokens.reasoning).into()),
     column("estimated", Kind::Bool, |entry| Value::Bool(entry.tokens.estimated)),
     column("charges", Kind::Json, |entry| charges_json(entry).into()),
-    column("cost_micro_usd", Kind::Number, |entry| number(entry.cost_micro_usd).into()),
+    column("cost_micro_usd", Kind::Number, |entry| amount(entry.cost_micro_usd).into()),
     column("price", Kind::Text, |entry| text(&entry.price).into()),
     column("task", Kind::Text, |entry| text(&entry.task).into()),
     column("attempt", Kind::Number, |entry| i64::from(entry.attempt).min(i32::MAX.into()).into()),
@@ -147,6 +151,7 @@ impl Value<'_> {
             Self::Bool(yes) => Value::Bool(yes),
             Self::Number(number) => Value::Number(number),
             Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
             Self::Id(id) => Value::Id(id),
         }
     }
@@ -189,6 +194,11 @@ pub(super) fn key(text: &str) -> Cow<'_, str> {
 /// A number as it stands in a column: what is over 2^63 - 1 stops there.
 pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Tokens or a cost as they stand in a column: what is over [`AMOUNT_MAX`] stops there.
+pub(super) fn amount(amount: u64) -> i64 {
+    number(amount).min(AMOUNT_MAX)
 }
 
 /// A number from a column. No column that is read this way is ever negative.

@@ -105,5 +105,10 @@ fn amounts_stop_at_the_largest_number() {
     let rows = [most(), most()];
     let folded = fold(&rows);
     let days = flat(&folded).into_iter().find(|(table, ..)| *table == "usage_days").unwrap();
-    assert_eq!((days.2[0].number(), days.2[2].number()), (2, i64::MAX));
+    assert_eq!((days.2[0].number(), days.2[2].number()), (2, 2 * row::AMOUNT_MAX));
+    let charged =
+        Entry { charges: vec![Charge { amount: u64::MAX, ..rows[0].charges[0].clone() }], ..entry("ada") };
+    let charged = [charged.clone(), charged];
+    let total = flat(&fold(&charged)).into_iter().find(|(table, ..)| *table == "user_usage").unwrap();
+    assert_eq!(total.2[2].number(), i64::MAX);
 }

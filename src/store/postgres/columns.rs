@@ -15,8 +15,10 @@ impl ToSql for Value<'_> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Bool(yes) => yes.to_sql(ty, out),
+            Self::Number(number) if *ty == Type::INT4 => i32::try_from(*number)?.to_sql(ty, out),
             Self::Number(number) => number.to_sql(ty, out),
             Self::Text(text) => text.as_ref().to_sql(ty, out),
+            Self::Bytes(bytes) => bytes.as_ref().to_sql(ty, out),
             Self::Id(id) => {
                 out.extend_from_slice(id.as_bytes());
                 Ok(IsNull::No)
@@ -24,21 +26,23 @@ impl ToSql for Value<'_> {
         }
     }
 
-    accepts!(BOOL, INT8, TEXT, UUID);
+    accepts!(BOOL, BYTEA, INT4, INT8, TEXT, UUID);
     to_sql_checked!();
 }
 
-/// A text, a number or an id.
 impl<'a> FromSql<'a> for Value<'a> {
     fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, BoxedError> {
         Ok(match *ty {
+            Type::BOOL => Self::Bool(bool::from_sql(ty, raw)?),
+            Type::BYTEA => Self::Bytes(raw.into()),
+            Type::INT4 => Self::Number(i32::from_sql(ty, raw)?.into()),
             Type::INT8 => Self::Number(i64::from_sql(ty, raw)?),
             Type::UUID => Self::Id(Uuid::from_slice(raw)?),
             _ => Self::Text(<&str>::from_sql(ty, raw)?.into()),
         })
     }
 
-    accepts!(INT8, TEXT, UUID);
+    accepts!(BOOL, BYTEA, INT4, INT8, TEXT, UUID);
 }
 
 /// Columns as the source of an `INSERT`: `SELECT … FROM unnest($1::text[], …)`.

@@ -4,7 +4,6 @@
 //! It owns the SQL, the pool and the partitions. It must not know who asks, nor what a plan is. The URL holds a
 //! password: no error and no log shows it.
 
-mod analytics;
 mod columns;
 mod error;
 mod ingest;
@@ -12,8 +11,8 @@ mod outbox;
 mod partitions;
 mod pool;
 mod read;
-mod reset;
 mod schema;
+mod session;
 mod settings;
 mod tls;
 
@@ -23,22 +22,23 @@ use async_trait::async_trait;
 
 pub use self::settings::PostgresSettings;
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
 use uuid::Uuid;
 
 use self::error::Failure;
 use self::ingest::Timeline;
 use self::partitions::Partitions;
 use self::pool::{Connections, Limit};
+use self::session::Pg;
 use super::StoreError;
 use super::analytics::{Analytics, KnownUser, RefusalTotal};
 use super::audit::{AuditFilter, AuditRecord};
 use super::day::Day;
 use super::entry::Entry;
 use super::ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
-use super::row;
 use super::timing::Timing;
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
+use super::{row, sql};
 use crate::quota::Domain;
 
 /// The ledger in a PostgreSQL database. Cheap to clone; all clones share one pool.
@@ -95,7 +95,7 @@ impl PostgresLedger {
 
     /// The audit log in order, after record `after` (0: from the start), at most `max` records.
     pub async fn audit_log(&self, after: i64, max: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        self.run("audit_log", Limit::Statement, async |client| read::audit_log(client, after, max).await)
+        self.run("audit_log", Limit::Statement, async |client| sql::audit::log(&Pg(client), after, max).await)
             .await
     }
 }
@@ -120,6 +120,16 @@ impl PostgresLedger {
     }
 }
 
+/// One view of everything, for reading; a standby can give it too. It ends when it is dropped.
+async fn snapshot(client: &mut Object, limit: Limit) -> Result<Transaction<'_>, Failure> {
+    let level = tokio_postgres::IsolationLevel::RepeatableRead;
+    let snapshot = client.build_transaction().isolation_level(level).read_only(true).start().await?;
+    if let Limit::Open = limit {
+        snapshot.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    }
+    Ok(snapshot)
+}
+
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn migrate(&self) -> Result<(), StoreError> {
@@ -139,59 +149,86 @@ impl Ledger for PostgresLedger {
 
     async fn load(&self, domain: &Domain, now_ms: i64) -> Result<DomainTotals, StoreError> {
         let domain = row::domain(domain);
-        self.run("load", Limit::Statement, async |client| read::load(client, &domain, now_ms).await).await
+        self.run("load", Limit::Statement, async |client| sql::read::load(&Pg(client), &domain, now_ms).await)
+            .await
     }
 
     async fn reset(&self, request: &ResetRequest<'_>) -> Result<OwnerEpoch, StoreError> {
-        self.run("reset", Limit::Statement, async |client| reset::reset(client, request).await).await
+        self.run("reset", Limit::Statement, async |client| {
+            let transaction = client.transaction().await?;
+            let epoch = sql::audit::reset(&Pg(&transaction), request).await?;
+            transaction.commit().await?;
+            Ok(epoch)
+        })
+        .await
     }
 
     async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError> {
         let user = row::key(user);
-        self.run("domains_of", Limit::Statement, async |client| read::domains_of(client, &user, max).await)
-            .await
+        self.run("domains_of", Limit::Statement, async |client| {
+            sql::read::domains_of(&Pg(client), &user, max).await
+        })
+        .await
     }
 
     async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {
         let user = row::key(user);
-        self.run("last_seen", Limit::Statement, async |client| read::last_seen(client, &user).await).await
+        self.run("last_seen", Limit::Statement, async |client| sql::read::last_seen(&Pg(client), &user).await)
+            .await
     }
 
     async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError> {
         let user = row::key(user);
         self.run("messages_since", Limit::Statement, async |client| {
-            read::messages_since(client, &user, since_ms, but).await
+            sql::read::messages_since(&Pg(client), &user, since_ms, but).await
         })
         .await
     }
 
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
         let user = row::key(user);
-        self.run("history", Limit::Statement, async |client| read::history(client, &user, months).await).await
+        self.run("history", Limit::Statement, async |client| {
+            sql::read::history(&Pg(client), &user, months).await
+        })
+        .await
     }
 
     async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError> {
         let after = row::key(after);
-        self.run("domains", Limit::Statement, async |client| read::domains(client, &after, max, now_ms).await)
-            .await
+        self.run("domains", Limit::Statement, async |client| {
+            sql::read::domains(&Pg(client), &after, max, now_ms).await
+        })
+        .await
     }
 
     async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError> {
-        self.run("fold_differences", Limit::Open, async |client| read::fold_differences(client).await).await
+        self.run("fold_differences", Limit::Open, async |client| {
+            let snapshot = snapshot(client, Limit::Open).await?;
+            read::fold_differences(&snapshot).await
+        })
+        .await
     }
 
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
-        self.run("totals", Limit::Open, async |client| read::totals(client).await).await
+        self.run("totals", Limit::Open, async |client| {
+            let snapshot = snapshot(client, Limit::Open).await?;
+            sql::read::totals(&Pg(&snapshot)).await
+        })
+        .await
     }
 
     async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
-        self.run("analytics", Limit::Statement, async |client| analytics::analytics(client, from, to).await)
-            .await
+        self.run("analytics", Limit::Statement, async |client| {
+            let snapshot = snapshot(client, Limit::Statement).await?;
+            sql::analytics::analytics(&Pg(&snapshot), from, to).await
+        })
+        .await
     }
 
     async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError> {
+        let (prefix, after) = (row::key(prefix), row::key(after));
         self.run("users", Limit::Statement, async |client| {
-            analytics::users(client, &row::key(prefix), &row::key(after), max).await
+            sql::analytics::users(&Pg(client), &prefix, &after, max).await
         })
         .await
     }
@@ -205,7 +242,7 @@ impl Ledger for PostgresLedger {
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let filter = filter.as_written();
-        self.run("audit", Limit::Statement, async |client| analytics::audit(client, &filter).await).await
+        self.run("audit", Limit::Statement, async |client| sql::audit::page(&Pg(client), &filter).await).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql, Transaction, TransactionBehavior};
 
 use super::error::Refusal;
@@ -14,18 +13,6 @@ use crate::store::ledger::Ingested;
 use crate::store::outbox::Watched;
 use crate::store::rollup::{REFUSALS, Then, Written};
 use crate::store::row::{COLUMNS, Value, number};
-
-impl ToSql for Value<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Bool(yes) => ValueRef::Integer((*yes).into()),
-            Self::Number(number) => ValueRef::Integer(*number),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
-            Self::Id(id) => ValueRef::Blob(id.as_bytes()),
-        }))
-    }
-}
 
 /// Writes a batch.
 pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, Refusal> {

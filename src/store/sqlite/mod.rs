@@ -4,13 +4,12 @@
 //!
 //! It owns the SQL. It must not know who asks, nor what a plan is.
 
-mod analytics;
 mod error;
 mod ingest;
 mod outbox;
 mod read;
-mod reset;
 mod schema;
+mod session;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,14 +20,15 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
 use self::error::{Refusal, permanent};
+use self::session::{Lite, at_once};
 use super::analytics::{Analytics, KnownUser, RefusalTotal};
-use super::audit::{AuditFilter, AuditRecord};
+use super::audit::{Audit, AuditFilter, AuditRecord};
 use super::day::Day;
 use super::entry::Entry;
 use super::ledger::{Ingested, Ledger, LedgerTotals, Messages, MonthUsage, ResetRequest, Seen};
 use super::timing::Timing;
 use super::totals::{BucketTotal, DomainTotals, OwnerEpoch};
-use super::{StoreError, row};
+use super::{StoreError, row, sql};
 use crate::quota::Domain;
 
 /// How long a statement waits for another process's lock: a backup or `tollgate usage` beside a running gateway.
@@ -75,7 +75,7 @@ impl SqliteLedger {
 
     /// The audit log in order, after record `after` (0: from the start), at most `max` records.
     pub async fn audit_log(&self, after: i64, max: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        self.read("audit_log", move |db| read::audit_log(db, after, max)).await
+        self.read("audit_log", move |db| at_once(sql::audit::log(&Lite(db), after, max))).await
     }
 
     async fn write<T: Send + 'static>(
@@ -84,6 +84,21 @@ impl SqliteLedger {
         work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.timing.of(operation, on_thread(self.writer.clone(), operation, work)).await
+    }
+
+    /// Changes rows in a transaction of their own.
+    async fn change<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Lite<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write(operation, move |db| {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&Lite(&transaction))?;
+            transaction.commit()?;
+            Ok(result)
+        })
+        .await
     }
 
     async fn read<T: Send + 'static>(
@@ -126,38 +141,46 @@ impl Ledger for SqliteLedger {
 
     async fn load(&self, domain: &Domain, now_ms: i64) -> Result<DomainTotals, StoreError> {
         let domain = row::domain(domain).into_owned();
-        self.read("load", move |db| read::load(db, &domain, now_ms)).await
+        self.read("load", move |db| at_once(sql::read::load(&Lite(db), &domain, now_ms))).await
     }
 
     async fn reset(&self, request: &ResetRequest<'_>) -> Result<OwnerEpoch, StoreError> {
-        let reset = reset::Reset::from(request);
-        self.write("reset", move |db| reset.run(db)).await
+        let (domain, owner_key) = (request.domain.clone(), request.owner_key.to_owned());
+        let (now_ms, texts) = (request.now_ms, request.audit.texts());
+        self.change("reset", move |session| {
+            let audit = Audit::of(&texts);
+            let request = ResetRequest { domain: &domain, owner_key: &owner_key, now_ms, audit };
+            at_once(sql::audit::reset(session, &request))
+        })
+        .await
     }
 
     async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError> {
         let user = row::key(user).into_owned();
-        self.read("domains_of", move |db| read::domains_of(db, &user, max)).await
+        self.read("domains_of", move |db| at_once(sql::read::domains_of(&Lite(db), &user, max))).await
     }
 
     async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {
         let user = row::key(user).into_owned();
-        self.read("last_seen", move |db| read::last_seen(db, &user)).await
+        self.read("last_seen", move |db| at_once(sql::read::last_seen(&Lite(db), &user))).await
     }
 
     async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError> {
-        let user = row::key(user).into_owned();
-        let but: Vec<String> = but.iter().map(|id| id.simple().to_string()).collect();
-        self.read("messages_since", move |db| read::messages_since(db, &user, since_ms, &but)).await
+        let (user, but) = (row::key(user).into_owned(), but.to_vec());
+        self.read("messages_since", move |db| {
+            at_once(sql::read::messages_since(&Lite(db), &user, since_ms, &but))
+        })
+        .await
     }
 
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
         let user = row::key(user).into_owned();
-        self.read("history", move |db| read::history(db, &user, months)).await
+        self.read("history", move |db| at_once(sql::read::history(&Lite(db), &user, months))).await
     }
 
     async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError> {
         let after = row::key(after).into_owned();
-        self.read("domains", move |db| read::domains(db, &after, max, now_ms)).await
+        self.read("domains", move |db| at_once(sql::read::domains(&Lite(db), &after, max, now_ms))).await
     }
 
     async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError> {
@@ -165,17 +188,21 @@ impl Ledger for SqliteLedger {
     }
 
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
-        self.scan("totals", |db| read::totals(db)).await
+        self.scan("totals", |db| at_once(sql::read::totals(&Lite(db)))).await
     }
 
     async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
         let (from, to) = (from.clone(), to.clone());
-        self.scan("analytics", move |db| analytics::analytics(db, &from, &to)).await
+        self.scan("analytics", move |db| {
+            let snapshot = db.transaction()?;
+            at_once(sql::analytics::analytics(&Lite(&snapshot), &from, &to))
+        })
+        .await
     }
 
     async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError> {
         let (prefix, after) = (row::key(prefix).into_owned(), row::key(after).into_owned());
-        self.scan("users", move |db| analytics::users(db, &prefix, &after, max)).await
+        self.scan("users", move |db| at_once(sql::analytics::users(&Lite(db), &prefix, &after, max))).await
     }
 
     async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {
@@ -185,7 +212,7 @@ impl Ledger for SqliteLedger {
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let filter = filter.as_written();
-        self.read("audit", move |db| analytics::audit(db, &filter)).await
+        self.read("audit", move |db| at_once(sql::audit::page(&Lite(db), &filter))).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -34,10 +34,13 @@ async fn plan(server: &Server, statement: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hot_statements_read_by_index() {
     let server = filled().await;
-    let load = read::LOAD.replace("$1", "'user:user-7'").replace("$2", "0").replace("$3", "300000");
+    let load = sql::read::load_statement::<Pg<'_, Object>>()
+        .replace("$1", "'user:user-7'")
+        .replace("$2", "0")
+        .replace("$3", "300000");
     let statements = [
         load.as_str(),
-        "SELECT plan FROM message_logs WHERE user_id = 'user-7' ORDER BY admitted_at_ms DESC, id DESC LIMIT 1",
+        &sql::read::LAST_SEEN.replace("$1", "'user-7'"),
         "SELECT * FROM message_logs WHERE request_id = 'req-7'",
     ];
     for statement in statements {
@@ -58,10 +61,9 @@ async fn what_was_done_to_one_user_is_read_by_index() {
         FROM generate_series(1, 20000) AS at; ANALYZE audit_log";
     server.execute(fill).await.unwrap();
     let values = ["NULL::bigint", "NULL::bigint", "NULL::text", "NULL::text", "51", "'user-7'"];
-    let page = values
-        .iter()
-        .enumerate()
-        .fold(analytics::audit_page(true), |page, (at, value)| page.replace(&format!("${}", at + 1), value));
+    let page = values.iter().enumerate().fold(sql::audit::page_statement(true), |page, (at, value)| {
+        page.replace(&format!("${}", at + 1), value)
+    });
     let plan = plan(&server, &page).await;
     assert!(plan.contains("audit_log_subject"), "{plan}");
 }
