@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::harness::{Answer, Dialect, Rig, h2c_client};
+use super::harness::{Answer, Dialect, Rig, Setup, h2c_client};
 
 const MODEL: &str = "gemini-2.0-flash";
 const PREMIUM_MODEL: &str = "claude-3-opus";
@@ -167,5 +167,44 @@ async fn a_query_that_cannot_be_read_is_refused_in_this_apis_own_shape() {
         assert_eq!(body["error"]["code"], "invalid_request", "{path}: {body}");
         assert!(body["error"]["message"].as_str().unwrap().contains("query"), "{path}: {body}");
     }
+    rig.finish().await;
+}
+
+/// No limit counts them: the ledger does, together with what it does not have yet.
+#[tokio::test]
+async fn messages_without_a_limit_are_counted_too() {
+    const MESSAGES: u64 = 25;
+    let setup = Setup::default();
+    let setup = setup.change(|file| {
+        let limits = file["plans"]["free"]["limits"].as_array_of_tables_mut().unwrap();
+        limits.retain(|limit| limit["name"].as_str() == Some("messages"));
+    });
+    let mut rig = Rig::with(setup).await;
+    let (token, admin) = (rig.token("alice"), rig.admin_token());
+    for number in 1..=MESSAGES {
+        let answer = rig.chat(&token, PREMIUM_MODEL).send().await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        assert_eq!(rig.usage(&token).await["premiumMessages"], number, "at once");
+    }
+    assert_eq!(rig.chat(&token, MODEL).send().await.status, StatusCode::OK);
+    let shown = async |rig: &Rig| {
+        let usage = rig.usage(&token).await;
+        (usage["totalMessages"].as_u64().unwrap(), usage["premiumMessages"].as_u64().unwrap())
+    };
+    assert_eq!(shown(&rig).await, (MESSAGES + 1, MESSAGES));
+    rig.gateway_mut().kill();
+    rig.gateway_mut().start_again().await;
+    assert_eq!(shown(&rig).await, (MESSAGES + 1, MESSAGES), "after a kill");
+    rig.quiet().await;
+    let history = rig.http.get(format!("{}/api/usage/history", rig.gateway().url)).bearer_auth(&token);
+    let history = Answer::read(history.send().await.unwrap()).await.unwrap().json();
+    assert_eq!(
+        (&history["items"][0]["messages"], &history["items"][0]["premiumMessages"]),
+        (&26.into(), &25.into())
+    );
+    assert_eq!(delete(&rig, &admin, "alice", None).await.status, StatusCode::OK);
+    assert_eq!(shown(&rig).await, (0, 0), "an administrator's reset begins anew");
+    assert_eq!(rig.chat(&token, PREMIUM_MODEL).send().await.status, StatusCode::OK);
+    assert_eq!(shown(&rig).await, (1, 1));
     rig.finish().await;
 }

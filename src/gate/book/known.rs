@@ -6,8 +6,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::quota::{Charge, LimitHold};
-use crate::store::Announcement;
 use crate::store::journal::Position;
+use crate::store::{Announcement, Entry};
 
 /// So many different charges of a domain are remembered to be shared.
 pub(super) const USUAL_MAX: usize = 16;
@@ -38,6 +38,27 @@ pub(super) struct Ended {
     pub(super) position: Position,
     pub(super) rid: Uuid,
     pub(super) charges: Arc<[Charge]>,
+    /// `None`: it is no message of a user's.
+    pub(super) message: Option<EndedMessage>,
+}
+
+/// A message that the ledger may not have.
+#[derive(Clone, Debug)]
+pub struct EndedMessage {
+    /// Our id.
+    pub rid: Uuid,
+    /// Was it on a premium model?
+    pub is_premium: bool,
+    user: Box<str>,
+    admitted_at_ms: i64,
+}
+
+impl EndedMessage {
+    pub(super) fn of(entry: &Entry) -> Option<Self> {
+        let user = entry.user.as_deref().filter(|_| entry.messages() > 0)?;
+        let (rid, is_premium, admitted_at_ms) = (entry.id, entry.premium, entry.admitted_at_ms);
+        Some(Self { rid, is_premium, user: user.into(), admitted_at_ms })
+    }
 }
 
 impl Known {
@@ -71,6 +92,14 @@ impl Known {
     pub(super) fn take(&mut self, position: Position, rid: Uuid) -> Option<Ended> {
         let same = |ended: &Ended| ended.position == position && ended.rid == rid;
         self.ended.iter().rposition(same).and_then(|at| self.ended.remove(at))
+    }
+
+    /// Charged messages of a user that were admitted at this time or later; each once.
+    pub(super) fn messages(&self, user: &str, since_ms: i64) -> Vec<EndedMessage> {
+        let mut seen = HashSet::new();
+        let messages = self.ended.iter().filter_map(|ended| ended.message.as_ref());
+        let of_user = messages.filter(|message| &*message.user == user && message.admitted_at_ms >= since_ms);
+        of_user.filter(|message| seen.insert(message.rid)).cloned().collect()
     }
 
     /// Everything that the ledger may lack. A request whose END stands twice, on a disk that failed, is named once.

@@ -60,7 +60,7 @@ impl Shelf {
     fn remember(&self, domain: &Domain, n: usize, charges: Vec<Charge>) {
         let mut inner = self.book.lock();
         let charges = inner.domains.entry(domain.clone()).or_default().share(charges);
-        inner.remember(domain, Ended { position: position(n), rid: rid(n), charges });
+        inner.remember(domain, Ended { position: position(n), rid: rid(n), charges, message: None });
     }
 }
 
@@ -128,7 +128,10 @@ fn an_end_that_waits_to_be_written_is_announced_until_the_ledger_has_it() {
     let (shelf, domain) = (shelf(), Domain::user("ada"));
     let (parked, other) = (entry(&domain), entry(&domain));
     for (position, entry) in [(UNWRITTEN, &parked), (position(5), &other)] {
-        shelf.book.lock().remember(&domain, Ended { position, rid: entry.id, charges: Arc::default() });
+        shelf
+            .book
+            .lock()
+            .remember(&domain, Ended { position, rid: entry.id, charges: Arc::default(), message: None });
     }
     shelf.book.in_ledger(std::slice::from_ref(&other), position(5), 0);
     shelf.book.sweep(60_001);
