@@ -7,12 +7,11 @@
 use std::collections::BTreeMap;
 
 use super::calls::{DURATION, FIRST_BYTE, TIMED, bound_ms};
-use super::day::{month_of, week_of};
+use super::day::week_of;
 use super::entry::Entry;
 use super::outbox::Watched;
 use super::rollup::{
-    ACTIVES, BY_DAY, BY_DAY_TEAM, BY_DAY_USER, BY_MONTH_USER, LATENCIES, OUTBOX, OUTCOMES, Rollup, TOTALS,
-    Then, USERS, WEEK_USERS, Written,
+    ACTIVES, LATENCIES, MESSAGES, OUTBOX, OUTCOMES, Rollup, TOTALS, Then, USERS, WEEK_USERS, Written,
 };
 use super::row::{self, UsageRow, Value, count, number};
 use super::totals::BucketTotal;
@@ -80,15 +79,11 @@ impl<'a> Folded<'a> {
         let premium = if entry.premium { messages } else { 0 };
         let sums: Vec<Value<'a>> =
             [messages, premium].into_iter().chain(amounts).map(Value::Number).collect();
-        let day = row::day(entry);
-        let (model, plan) = (row::text(&entry.model_dispatched), row::text(&entry.plan));
-        self.add(&BY_DAY, vec![day.clone().into(), model.into(), plan.into()], sums.clone());
-        if let Some(team) = entry.team.as_deref().map(row::key) {
-            self.add(&BY_DAY_TEAM, vec![day.clone().into(), team.into()], sums.clone());
-        }
-        if let Some(user) = entry.user.as_deref().map(row::key) {
-            self.add(&BY_MONTH_USER, vec![month_of(day.clone()).into(), user.clone().into()], sums.clone());
-            self.add(&BY_DAY_USER, vec![day.into(), user.into()], sums);
+        for rollup in MESSAGES {
+            let key: Vec<_> = rollup.keys.iter().filter_map(|field| field.of).map(|of| of(entry)).collect();
+            if !key.contains(&Value::Null) {
+                self.add(rollup, key, sums.clone());
+            }
         }
     }
 

@@ -2,7 +2,9 @@
 //! takes another one's values. Both backends make their statements from these. It must not know which database takes
 //! them.
 
-use super::row::{Kind, Value};
+use super::day::month_of;
+use super::entry::Entry;
+use super::row::{self, Kind, Value};
 
 /// How a value that stands takes another one with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(super) struct Field {
     pub kind: Kind,
     /// Of no meaning in a key.
     pub merge: Merge,
+    /// How a key of charged messages is read from the entry; NULL: the message is not counted here.
+    pub of: Option<for<'a> fn(&'a Entry) -> Value<'a>>,
 }
 
 /// What the rows of a table lead to once they are written.
@@ -56,15 +60,27 @@ pub(super) struct Written {
     pub sum: i64,
 }
 
+const fn field(name: &'static str, kind: Kind, merge: Merge) -> Field {
+    Field { name, kind, merge, of: None }
+}
 const fn text(name: &'static str) -> Field {
-    Field { name, kind: Kind::Text, merge: Merge::Keep }
+    field(name, Kind::Text, Merge::Keep)
 }
 const fn number(name: &'static str) -> Field {
-    Field { name, kind: Kind::Number, merge: Merge::Keep }
+    field(name, Kind::Number, Merge::Keep)
 }
 const fn sum(name: &'static str) -> Field {
-    Field { name, kind: Kind::Number, merge: Merge::Sum }
+    field(name, Kind::Number, Merge::Sum)
 }
+const fn of(name: &'static str, of: for<'a> fn(&'a Entry) -> Value<'a>) -> Field {
+    Field { of: Some(of), ..text(name) }
+}
+
+const DAY: Field = of("day", |entry| row::day(entry).into());
+const USER: Field = of("user_id", |entry| entry.user.as_deref().map(row::key).into());
+
+/// The tables of charged messages, by what stands in their keys.
+pub(super) static MESSAGES: [&Rollup; 4] = [&BY_DAY, &BY_DAY_USER, &BY_MONTH_USER, &BY_DAY_TEAM];
 
 /// The columns of the sums.
 pub(super) const SUM_COLUMNS: [&str; 6] =
@@ -94,19 +110,23 @@ pub(super) static TOTALS: Rollup = Rollup {
 /// Charged messages by day, model and plan.
 pub(super) static BY_DAY: Rollup = Rollup {
     table: "usage_days",
-    keys: &[text("day"), text("model"), text("plan")],
+    keys: &[
+        DAY,
+        of("model", |entry| row::text(&entry.model_dispatched).into()),
+        of("plan", |entry| row::text(&entry.plan).into()),
+    ],
     values: SUMS,
     then: Then::Nothing,
 };
 
 /// Charged messages by day and user.
 pub(super) static BY_DAY_USER: Rollup =
-    Rollup { table: "usage_day_users", keys: &[text("day"), text("user_id")], values: SUMS, then: Then::Day };
+    Rollup { table: "usage_day_users", keys: &[DAY, USER], values: SUMS, then: Then::Day };
 
 /// Charged messages by month and user: a year is twelve rows a user.
 pub(super) static BY_MONTH_USER: Rollup = Rollup {
     table: "usage_month_users",
-    keys: &[text("month"), text("user_id")],
+    keys: &[of("month", |entry| month_of(row::day(entry)).into()), USER],
     values: SUMS,
     then: Then::Month,
 };
@@ -114,7 +134,7 @@ pub(super) static BY_MONTH_USER: Rollup = Rollup {
 /// Charged messages by day and team.
 pub(super) static BY_DAY_TEAM: Rollup = Rollup {
     table: "usage_day_teams",
-    keys: &[text("day"), text("team_id")],
+    keys: &[DAY, of("team_id", |entry| entry.team.as_deref().map(row::key).into())],
     values: SUMS,
     then: Then::Nothing,
 };
@@ -139,7 +159,7 @@ pub(super) static ACTIVES: Rollup = Rollup {
 pub(super) static USERS: Rollup = Rollup {
     table: "usage_users",
     keys: &[text("user_id")],
-    values: &[Field { name: "last_day", kind: Kind::Text, merge: Merge::Max }],
+    values: &[field("last_day", Kind::Text, Merge::Max)],
     then: Then::Nothing,
 };
 
@@ -163,7 +183,7 @@ pub(super) static LATENCIES: Rollup = Rollup {
 pub(super) static REFUSALS: Rollup = Rollup {
     table: "usage_refusals",
     keys: &[text("day"), text("gateway"), text("reason")],
-    values: &[Field { name: "refused", kind: Kind::Number, merge: Merge::Max }],
+    values: &[field("refused", Kind::Number, Merge::Max)],
     then: Then::Nothing,
 };
 
