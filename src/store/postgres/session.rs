@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use super::columns::parameters;
 use super::error::Failure;
 use crate::store::row::Value;
-use crate::store::sql::{Answer, Session};
+use crate::store::sql::{ResultRow, Session};
 
 /// Audit rows are written one after the other: each hash covers the row before it. `tollaudi` in ASCII.
 const AUDIT_LOCK: i64 = 0x746f_6c6c_6175_6469;
@@ -20,7 +20,7 @@ impl<C: GenericClient> Session for Pg<'_, C> {
     const NOW_MS: &'static str = "(extract(epoch FROM statement_timestamp()) * 1000)::bigint";
     const SKIP_LOCKED: &'static str = "FOR UPDATE SKIP LOCKED";
 
-    async fn query(&self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Answer>, Failure> {
+    async fn query(&self, statement: &str, values: &[Value<'_>]) -> Result<Vec<ResultRow>, Failure> {
         let statement = self.0.prepare_cached(statement).await?;
         self.0.query(&statement, &parameters(values)).await?.iter().map(answer).collect()
     }
@@ -37,7 +37,7 @@ impl<C: GenericClient> Session for Pg<'_, C> {
 }
 
 /// A row with values of its own.
-pub(super) fn answer(row: &Row) -> Result<Answer, Failure> {
+pub(super) fn answer(row: &Row) -> Result<ResultRow, Failure> {
     let value = |at| Ok(row.try_get::<_, Option<Value<'_>>>(at)?.map_or(Value::Null, Value::into_owned));
-    Ok(Answer((0..row.len()).map(value).collect::<Result<_, Failure>>()?))
+    Ok(ResultRow((0..row.len()).map(value).collect::<Result<_, Failure>>()?))
 }

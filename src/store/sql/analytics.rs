@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Session};
+use super::{ResultRow, Session};
 use crate::store::analytics::{
     ActiveUsers, Analytics, DayUsage, KnownUser, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums,
     WEEK_DAYS, prefix_end,
@@ -92,7 +92,7 @@ async fn active_since<S: Session>(session: &S, from: &Day, to: &Day) -> Result<u
     Ok(session.one(statement, &[from.as_str().into(), to.as_str().into()]).await?.count(0)?)
 }
 
-fn numbers<E: From<String>>(rows: &[Answer]) -> Result<Vec<(String, u64)>, E> {
+fn numbers<E: From<String>>(rows: &[ResultRow]) -> Result<Vec<(String, u64)>, E> {
     rows.iter().map(|row| Ok((row.text(0)?, row.count(1)?))).collect()
 }
 
@@ -131,12 +131,12 @@ pub fn pieces(from: &Day, to: &Day) -> [Value<'static>; 6] {
     [day(head.0), day(head.1), day(tail.0), day(tail.1), months.0.into(), months.1.into()]
 }
 
-fn named<E: From<String>>(rows: &[Answer]) -> Result<Vec<NamedSums>, E> {
+fn named<E: From<String>>(rows: &[ResultRow]) -> Result<Vec<NamedSums>, E> {
     rows.iter().map(|row| Ok(NamedSums { name: row.text(0)?, sums: sums(row)? })).collect()
 }
 
 /// The six columns after the first.
-fn sums(row: &Answer) -> Result<UsageSums, String> {
+fn sums(row: &ResultRow) -> Result<UsageSums, String> {
     Ok(UsageSums {
         messages: row.count(1)?,
         premium_messages: row.count(2)?,

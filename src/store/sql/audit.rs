@@ -1,6 +1,6 @@
 //! An administrator's reset with its audit row, and the audit log.
 
-use super::{Answer, Session};
+use super::{ResultRow, Session};
 use crate::store::audit::{Audit, AuditFilter, AuditRecord};
 use crate::store::ledger::ResetRequest;
 use crate::store::row::{self, Value};
@@ -72,8 +72,8 @@ pub fn page_statement(of_subject: bool) -> String {
     )
 }
 
-fn records<E: From<String>>(rows: &[Answer]) -> Result<Vec<AuditRecord>, E> {
-    let record = |row: &Answer| {
+fn records<E: From<String>>(rows: &[ResultRow]) -> Result<Vec<AuditRecord>, E> {
+    let record = |row: &ResultRow| {
         Ok(AuditRecord {
             seq: row.number(0)?,
             at_ms: row.number(1)?,

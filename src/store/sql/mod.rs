@@ -21,7 +21,7 @@ pub(super) trait Session {
     const SKIP_LOCKED: &'static str;
 
     /// Asks.
-    async fn query(&self, statement: &str, parameters: &[Value<'_>]) -> Result<Vec<Answer>, Self::Error>;
+    async fn query(&self, statement: &str, parameters: &[Value<'_>]) -> Result<Vec<ResultRow>, Self::Error>;
 
     /// Changes rows; returns how many.
     async fn execute(&self, statement: &str, parameters: &[Value<'_>]) -> Result<u64, Self::Error>;
@@ -30,21 +30,25 @@ pub(super) trait Session {
     async fn lock_audit(&self) -> Result<(), Self::Error>;
 
     /// The first row.
-    async fn first(&self, statement: &str, parameters: &[Value<'_>]) -> Result<Option<Answer>, Self::Error> {
+    async fn first(
+        &self,
+        statement: &str,
+        parameters: &[Value<'_>],
+    ) -> Result<Option<ResultRow>, Self::Error> {
         Ok(self.query(statement, parameters).await?.into_iter().next())
     }
 
     /// The only row.
-    async fn one(&self, statement: &str, parameters: &[Value<'_>]) -> Result<Answer, Self::Error> {
+    async fn one(&self, statement: &str, parameters: &[Value<'_>]) -> Result<ResultRow, Self::Error> {
         let first = self.first(statement, parameters).await?;
         Ok(first.ok_or_else(|| "the ledger did not answer with a row".to_owned())?)
     }
 }
 
 /// A row of an answer.
-pub(super) struct Answer(pub Vec<Value<'static>>);
+pub(super) struct ResultRow(pub Vec<Value<'static>>);
 
-impl Answer {
+impl ResultRow {
     fn get(&self, at: usize) -> &Value<'static> {
         self.0.get(at).unwrap_or(&Value::Null)
     }

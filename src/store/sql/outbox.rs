@@ -1,6 +1,6 @@
 //! The outbox of webhooks: claimed, tried, retried by hand, forgotten. What is noted there is written with its batch.
 
-use super::{Answer, Session, audit};
+use super::{ResultRow, Session, audit};
 use crate::store::audit::Audit;
 use crate::store::outbox::{Attempt, Claim, Message, OutboxCounts, Tried};
 use crate::store::row::Value;
@@ -9,9 +9,9 @@ use crate::store::row::Value;
 const MESSAGE: &str = "id, webhook, event, data, used, at_ms, state, attempts, next_try_at_ms, ended_at_ms,
     last_status, last_error";
 
-fn messages<E: From<String>>(rows: &[Answer]) -> Result<Vec<Message>, E> {
-    let small = |row: &Answer, at| u16::try_from(row.number(at)?).map_err(|error| error.to_string());
-    let message = |row: &Answer| {
+fn messages<E: From<String>>(rows: &[ResultRow]) -> Result<Vec<Message>, E> {
+    let small = |row: &ResultRow, at| u16::try_from(row.number(at)?).map_err(|error| error.to_string());
+    let message = |row: &ResultRow| {
         Ok(Message {
             id: row.text(0)?,
             webhook: row.text(1)?,
@@ -22,7 +22,7 @@ fn messages<E: From<String>>(rows: &[Answer]) -> Result<Vec<Message>, E> {
             state: row.text(6)?,
             attempts: u32::try_from(row.number(7)?).map_err(|error| error.to_string())?,
             next_try_at_ms: row.number(8)?,
-            ended_at_ms: row.optional(9, Answer::number)?,
+            ended_at_ms: row.optional(9, ResultRow::number)?,
             last_status: row.optional(10, small)?,
             last_error: row.text(11)?,
         })

@@ -1,6 +1,6 @@
 //! What the counters load, and what is asked of one user, of domains and of the whole ledger.
 
-use super::{Answer, Session};
+use super::{ResultRow, Session};
 use crate::quota::Domain;
 use crate::store::counters::TOMBSTONE_MS;
 use crate::store::ledger::{LedgerTotals, Messages, MonthUsage, Seen};
@@ -48,7 +48,7 @@ pub const COMPARED: &str =
     FROM user_usage";
 
 /// A row of `user_usage` whose columns, but for the domain, begin at `at`.
-pub fn usage_row(row: &Answer, at: usize) -> Result<UsageRow, String> {
+pub fn usage_row(row: &ResultRow, at: usize) -> Result<UsageRow, String> {
     Ok(UsageRow {
         scope: row.text(at)?,
         owner: row.text(at + 1)?,
@@ -80,7 +80,7 @@ pub async fn domains<S: Session>(
     domains_in(&session.query(statement, &[after.into(), now_ms.into(), i64::from(max).into()]).await?)
 }
 
-fn domains_in<E: From<String>>(rows: &[Answer]) -> Result<Vec<Domain>, E> {
+fn domains_in<E: From<String>>(rows: &[ResultRow]) -> Result<Vec<Domain>, E> {
     rows.iter().map(|row| Ok(Domain::from_text(&row.text(0)?))).collect()
 }
 
@@ -91,7 +91,7 @@ pub const LAST_SEEN: &str =
 /// The plan and team of the user's newest row.
 pub async fn last_seen<S: Session>(session: &S, user: &str) -> Result<Option<Seen>, S::Error> {
     let Some(row) = session.first(LAST_SEEN, &[user.into()]).await? else { return Ok(None) };
-    Ok(Some(Seen { plan: row.text(0)?, team: row.optional(1, Answer::text)? }))
+    Ok(Some(Seen { plan: row.text(0)?, team: row.optional(1, ResultRow::text)? }))
 }
 
 /// Charged messages of a user, without these requests.
@@ -118,7 +118,7 @@ pub async fn history<S: Session>(session: &S, user: &str, months: u32) -> Result
             CAST(coalesce(sum(messages) FILTER (WHERE premium), 0) AS bigint), CAST(sum(input_tokens) AS bigint),
             CAST(sum(output_tokens) AS bigint), CAST(sum(cost_micro_usd) AS bigint)
         FROM message_logs WHERE user_id = $1 GROUP BY month ORDER BY month DESC LIMIT $2";
-    let month = |row: &Answer| {
+    let month = |row: &ResultRow| {
         Ok(MonthUsage {
             month: row.text(0)?,
             messages: row.count(1)?,

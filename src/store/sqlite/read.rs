@@ -6,7 +6,7 @@ use super::error::Refusal;
 use super::session::value;
 use crate::store::entry::charges;
 use crate::store::fold::Comparison;
-use crate::store::sql::Answer;
+use crate::store::sql::ResultRow;
 use crate::store::sql::read::{COMPARED, usage_row};
 use crate::store::totals::BucketTotal;
 
@@ -23,7 +23,7 @@ pub(super) fn fold_differences(db: &mut Connection) -> Result<Vec<(BucketTotal, 
     let mut query = snapshot.prepare(COMPARED)?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let row = Answer((0..9).map(|at| value(row, at)).collect::<Result<_, _>>()?);
+        let row = ResultRow((0..9).map(|at| value(row, at)).collect::<Result<_, _>>()?);
         comparison.stored(row.text(0)?, usage_row(&row, 1)?)?;
     }
     Ok(comparison.differences()?)

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::error::Refusal;
 use crate::store::row::Value;
-use crate::store::sql::{Answer, Session};
+use crate::store::sql::{ResultRow, Session};
 
 /// A session.
 pub(super) struct Lite<'a>(pub &'a Connection);
@@ -18,14 +18,14 @@ impl Session for Lite<'_> {
     // one connection writes
     const SKIP_LOCKED: &'static str = "";
 
-    async fn query(&self, statement: &str, values: &[Value<'_>]) -> Result<Vec<Answer>, Refusal> {
+    async fn query(&self, statement: &str, values: &[Value<'_>]) -> Result<Vec<ResultRow>, Refusal> {
         let mut statement = self.0.prepare_cached(statement)?;
         bind(&mut statement, values)?;
         let columns = statement.column_count();
         let mut rows = statement.raw_query();
         let mut answers = Vec::new();
         while let Some(row) = rows.next()? {
-            answers.push(Answer((0..columns).map(|at| value(row, at)).collect::<Result<_, Refusal>>()?));
+            answers.push(ResultRow((0..columns).map(|at| value(row, at)).collect::<Result<_, Refusal>>()?));
         }
         Ok(answers)
     }
