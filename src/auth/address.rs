@@ -3,16 +3,16 @@
 //! Owns the reading of `X-Forwarded-For` and the form of an address that tells anonymous callers apart. Must not know
 //! who the caller is.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 /// Hops of `X-Forwarded-For` that are looked at; a longer chain is not a real one.
 const FORWARDED_HOPS_MAX: usize = 32;
 
 /// The bits of an IPv6 address that name a customer; the rest changes at will (RFC 6177, RFC 8981).
-const IPV6_CUSTOMER_BITS: u32 = 64;
+const IPV6_CUSTOMER_BITS: u8 = 64;
 
 /// The client's address: the rightmost hop of `X-Forwarded-For` that is not one of ours, and only if the peer itself
 /// is one of `trusted_proxies`; else the peer.
@@ -42,8 +42,7 @@ pub(super) fn anonymous_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {
-            let mask = u128::MAX << (Ipv6Addr::BITS - IPV6_CUSTOMER_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+            IpAddr::V6(Ipv6Net::new(v6, IPV6_CUSTOMER_BITS).map_or(v6, |customer| customer.network()))
         }
     }
 }

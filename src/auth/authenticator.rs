@@ -43,7 +43,7 @@ pub struct Authenticator {
 pub struct Verified {
     caller: Caller,
     /// When it stops being accepted, leeway included, in microseconds since 1970.
-    expires_us: i64,
+    pub(super) expires_us: i64,
     /// The issuer's place in [`Authenticator::issuers`].
     issuer: usize,
     /// The set of keys that vouched for it; 0 for keys that never change.
@@ -54,11 +54,6 @@ impl Verified {
     /// Who is calling.
     pub fn caller(&self) -> &Caller {
         &self.caller
-    }
-
-    /// When the credential stops being accepted (leeway included), in microseconds since 1970.
-    pub fn expires_us(&self) -> i64 {
-        self.expires_us
     }
 }
 

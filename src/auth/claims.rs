@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::caller::{Caller, Identity, Role, checked_id};
 use super::error::AuthError;
+use super::json;
 use super::settings::{ClaimPaths, IssuerSettings};
 
 /// The last second of the year 9999: a later time is no date but a mistake.
@@ -75,11 +76,7 @@ pub(super) fn caller(
 
 /// The `iss` of a token: a string if it is there at all; a list of issuers is refused.
 pub(super) fn issuer(claims: &Map<String, Value>) -> Result<Option<&str>, AuthError> {
-    match claims.get("iss") {
-        None => Ok(None),
-        Some(Value::String(issuer)) => Ok(Some(issuer)),
-        Some(_) => Err(AuthError::Malformed),
-    }
+    json::text(claims, "iss")
 }
 
 /// A `NumericDate` in whole seconds, rounded down. A text, `null`, a negative number or one past the year 9999 is

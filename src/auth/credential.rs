@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
-use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use super::error::AuthError;
@@ -76,11 +76,13 @@ pub fn credential(
         single(headers, &GOOGLE_API_KEY)?,
         query_key,
     ];
-    let stated = candidates
-        .into_iter()
-        .flatten()
-        .filter(|key| !key.is_empty() && !anonymous_keys.iter().any(|a| a == key));
-    Ok(agreed(stated)?.map(|token| Credential::new(token, CredentialSource::Standard)))
+    let states = |key: &&str| !key.is_empty() && !anonymous_keys.iter().any(|anonymous| anonymous == key);
+    let agreed =
+        candidates.into_iter().flatten().filter(states).try_fold(None, |agreed, key| match agreed {
+            Some(other) if other != key => Err(AuthError::Conflict),
+            _ => Ok(Some(key)),
+        })?;
+    Ok(agreed.map(|token| Credential::new(token, CredentialSource::Standard)))
 }
 
 /// The credential in one of the headers that issuers name. Such a header speaks for itself: the standard places may
@@ -112,11 +114,7 @@ pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Op
     if values.next().is_some() {
         return Err(AuthError::Conflict);
     }
-    text(value).map(Some)
-}
-
-fn text(value: &HeaderValue) -> Result<&str, AuthError> {
-    value.to_str().map(str::trim).map_err(|_| AuthError::Malformed)
+    value.to_str().map(|text| Some(text.trim())).map_err(|_| AuthError::Malformed)
 }
 
 /// The token of an `Authorization` value (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1).
@@ -130,16 +128,4 @@ fn bearer(value: &str) -> Result<&str, AuthError> {
 
 fn scheme_and_rest(value: &str) -> Option<(&str, &str)> {
     value.split_once(' ').map(|(scheme, rest)| (scheme, rest.trim_start()))
-}
-
-fn agreed<'c>(stated: impl Iterator<Item = &'c str>) -> Result<Option<&'c str>, AuthError> {
-    let mut agreed = None;
-    for key in stated {
-        match agreed {
-            None => agreed = Some(key),
-            Some(first) if first == key => {}
-            Some(_) => return Err(AuthError::Conflict),
-        }
-    }
-    Ok(agreed)
 }

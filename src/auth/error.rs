@@ -3,8 +3,6 @@
 //! Owns the stable codes and the sentences a caller may read. Must not know status codes or error bodies, and never
 //! holds a part of a token or a secret.
 
-use std::path::PathBuf;
-
 /// Why a caller is not let in. All but [`AuthError::KeysUnavailable`] mean: the credential is no good (401).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AuthError {
@@ -60,56 +58,18 @@ impl AuthError {
             Self::KeysUnavailable => "keys_unavailable",
         }
     }
-
-    /// Whether the same credential may be good a moment later: answer 503, not 401.
-    pub fn is_temporary(self) -> bool {
-        self == Self::KeysUnavailable
-    }
 }
 
-/// Why the issuers cannot be set up. Each names the issuer or file, and what to do.
+/// Why an issuer cannot be set up, and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthSetupError {
-    /// A key file that cannot be read.
-    #[error("issuer `{issuer}`: cannot read `{}`: {source}\nhint: check the path and that the gateway's user may read it", path.display())]
-    Unreadable {
-        /// The issuer's name.
-        issuer: String,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A key file that holds no usable key.
-    #[error("issuer `{issuer}`: no usable key in `{}`: {reason}\nhint: {hint}", path.display())]
-    KeyFile {
-        /// The issuer's name.
-        issuer: String,
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A setting that contradicts another or breaks a bound.
-    #[error("issuer `{issuer}`: {reason}\nhint: {hint}")]
-    Setting {
-        /// The issuer's name.
-        issuer: String,
-        /// What was found.
-        reason: String,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// The HTTP client for JWKS URLs cannot be built.
-    #[error("cannot build the HTTP client that fetches `jwks_url`: {reason}\nhint: {hint}")]
-    HttpClient {
-        /// What was found.
-        reason: String,
-        /// What to do.
-        hint: &'static str,
-    },
+#[error("issuer `{issuer}`: {found}\nhint: {hint}")]
+pub struct AuthSetupError {
+    /// The issuer's name.
+    pub issuer: String,
+    /// What was found, with the file or setting it was found in.
+    pub found: String,
+    /// What to do.
+    pub hint: &'static str,
 }
 
 /// Why a token cannot be signed.

@@ -8,11 +8,22 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::error::AuthError;
+
 /// Reads one JSON object that fills all of `bytes`. Nesting is bounded by `serde_json` (128 levels).
 pub(super) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::from_slice::<Strict>(bytes)?.0 {
         Value::Object(members) => Ok(members),
         _ => Err(serde_json::Error::custom("not an object")),
+    }
+}
+
+/// A member that is a text if it is there at all.
+pub(super) fn text<'o>(object: &'o Map<String, Value>, name: &str) -> Result<Option<&'o str>, AuthError> {
+    match object.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(AuthError::Malformed),
     }
 }
 
@@ -51,10 +62,6 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
         Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {

@@ -31,21 +31,12 @@ pub(super) enum KeySet {
 
 /// One key, with what it may verify.
 pub(super) struct VerifyingKey {
-    kind: KeyKind,
+    /// What such a key can verify at all (RFC 7518 §3.1); the library tests it with the first.
+    algorithms: &'static [Algorithm],
     /// The only algorithm that the key's owner allows, if they say so (JWK `alg`).
     declared: Option<Algorithm>,
     pub(super) key_id: Option<String>,
     key: DecodingKey,
-}
-
-/// What a key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyKind {
-    Secret,
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
 }
 
 impl KeySet {
@@ -67,7 +58,7 @@ impl KeySet {
 impl VerifyingKey {
     /// A shared secret for HS256.
     pub(super) fn secret(bytes: &[u8]) -> Result<Self, String> {
-        Self::tested(KeyKind::Secret, DecodingKey::from_secret(bytes))
+        Self::tested("secret", &[Algorithm::Hs256], DecodingKey::from_secret(bytes))
     }
 
     /// An RSA key by its modulus and exponent, big-endian.
@@ -82,17 +73,18 @@ impl VerifyingKey {
         if !odd || exponent == [1] || exponent.len() > RSA_EXPONENT_BYTES_MAX {
             return Err("an RSA key with an unusable exponent".to_owned());
         }
-        Self::tested(KeyKind::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent))
+        let key = DecodingKey::from_rsa_raw_components(modulus, exponent);
+        Self::tested("RSA", &[Algorithm::Rs256, Algorithm::Ps256], key)
     }
 
     /// An elliptic-curve key by its uncompressed point.
     pub(super) fn elliptic(point: &[u8]) -> Result<Self, String> {
-        let kind = match point.len() {
-            P256_POINT_BYTES => KeyKind::P256,
-            P384_POINT_BYTES => KeyKind::P384,
-            _ => return Err("an elliptic-curve key that is not on P-256 or P-384".to_owned()),
-        };
-        Self::tested(kind, DecodingKey::from_ec_der(point))
+        let key = DecodingKey::from_ec_der(point);
+        match point.len() {
+            P256_POINT_BYTES => Self::tested("P-256", &[Algorithm::Es256], key),
+            P384_POINT_BYTES => Self::tested("P-384", &[Algorithm::Es384], key),
+            _ => Err("an elliptic-curve key that is not on P-256 or P-384".to_owned()),
+        }
     }
 
     /// An Ed25519 key.
@@ -101,7 +93,7 @@ impl VerifyingKey {
         if bytes.len() != ED25519_BYTES {
             return Err("an Ed25519 key that is not 32 bytes long".to_owned());
         }
-        Self::tested(KeyKind::Ed25519, DecodingKey::from_ed_der(bytes))
+        Self::tested("Ed25519", &[Algorithm::EdDsa], DecodingKey::from_ed_der(bytes))
     }
 
     /// A public key in PEM: PKCS#1 or SPKI.
@@ -128,7 +120,7 @@ impl VerifyingKey {
 
     /// Whether the key may verify this algorithm.
     pub(super) fn serves(&self, algorithm: Algorithm) -> bool {
-        self.kind.serves(algorithm) && self.declared.is_none_or(|declared| declared == algorithm)
+        self.algorithms.contains(&algorithm) && self.declared.is_none_or(|declared| declared == algorithm)
     }
 
     /// Whether `signature` over `message` was made with this key's other half, by this algorithm.
@@ -139,33 +131,11 @@ impl VerifyingKey {
     }
 
     /// Lets the library read the key once, so that a bad one shows at set-up (a point off the curve, for one).
-    fn tested(kind: KeyKind, key: DecodingKey) -> Result<Self, String> {
-        (DEFAULT_PROVIDER.verifier_factory)(&kind.usual().library(), &key)
-            .map_err(|_| format!("a key that is no {kind:?} key"))?;
-        Ok(Self { kind, declared: None, key_id: None, key })
-    }
-}
-
-impl KeyKind {
-    /// Whether a key of this kind can verify this algorithm at all (RFC 7518 §3.1).
-    pub(super) fn serves(self, algorithm: Algorithm) -> bool {
-        match self {
-            Self::Secret => algorithm == Algorithm::Hs256,
-            Self::Rsa => matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256),
-            Self::P256 => algorithm == Algorithm::Es256,
-            Self::P384 => algorithm == Algorithm::Es384,
-            Self::Ed25519 => algorithm == Algorithm::EdDsa,
-        }
-    }
-
-    fn usual(self) -> Algorithm {
-        match self {
-            Self::Secret => Algorithm::Hs256,
-            Self::Rsa => Algorithm::Rs256,
-            Self::P256 => Algorithm::Es256,
-            Self::P384 => Algorithm::Es384,
-            Self::Ed25519 => Algorithm::EdDsa,
-        }
+    fn tested(kind: &str, algorithms: &'static [Algorithm], key: DecodingKey) -> Result<Self, String> {
+        let refused = || format!("a key that is no {kind} key");
+        let usual = algorithms.first().ok_or_else(refused)?;
+        (DEFAULT_PROVIDER.verifier_factory)(&usual.library(), &key).map_err(|_| refused())?;
+        Ok(Self { algorithms, declared: None, key_id: None, key })
     }
 }
 

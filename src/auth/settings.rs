@@ -193,24 +193,21 @@ impl Algorithm {
 
     /// The name in token headers and configuration.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::Rs256 => "RS256",
-            Self::Ps256 => "PS256",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::EdDsa => "EdDSA",
-        }
+        self.names().0
     }
 
     pub(super) fn library(self) -> jsonwebtoken::Algorithm {
+        self.names().1
+    }
+
+    fn names(self) -> (&'static str, jsonwebtoken::Algorithm) {
         match self {
-            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Self::Ps256 => jsonwebtoken::Algorithm::PS256,
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Es384 => jsonwebtoken::Algorithm::ES384,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Hs256 => ("HS256", jsonwebtoken::Algorithm::HS256),
+            Self::Rs256 => ("RS256", jsonwebtoken::Algorithm::RS256),
+            Self::Ps256 => ("PS256", jsonwebtoken::Algorithm::PS256),
+            Self::Es256 => ("ES256", jsonwebtoken::Algorithm::ES256),
+            Self::Es384 => ("ES384", jsonwebtoken::Algorithm::ES384),
+            Self::EdDsa => ("EdDSA", jsonwebtoken::Algorithm::EdDSA),
         }
     }
 }

@@ -49,16 +49,16 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, AuthError> {
     if REFUSED_MEMBERS.iter().any(|member| header.contains_key(*member)) {
         return Err(AuthError::Malformed);
     }
-    let algorithm = member(&header, "alg")?.ok_or(AuthError::Malformed)?;
+    let algorithm = json::text(&header, "alg")?.ok_or(AuthError::Malformed)?;
     let algorithm = algorithm.parse().map_err(|_| AuthError::Signature)?;
-    let key_id = member(&header, "kid")?;
+    let key_id = json::text(&header, "kid")?;
     if key_id.is_some_and(|kid| kid.len() > KEY_ID_BYTES_MAX || kid.chars().any(bends_a_line)) {
         return Err(AuthError::Malformed);
     }
     Ok(Unverified {
         algorithm,
         key_id: key_id.map(str::to_owned),
-        token_type: member(&header, "typ")?.map(str::to_owned),
+        token_type: json::text(&header, "typ")?.map(str::to_owned),
         claims,
         message,
         signature,
@@ -68,13 +68,4 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, AuthError> {
 fn object(part: &str) -> Result<Map<String, Value>, AuthError> {
     let bytes = base64url::decode(part).ok_or(AuthError::Malformed)?;
     json::parse_object(&bytes).map_err(|_| AuthError::Malformed)
-}
-
-/// A member that is a string if it is there at all.
-fn member<'h>(header: &'h Map<String, Value>, name: &str) -> Result<Option<&'h str>, AuthError> {
-    match header.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(AuthError::Malformed),
-    }
 }

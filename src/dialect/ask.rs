@@ -31,21 +31,8 @@ pub struct Ask {
 pub(super) struct Spans {
     /// Every place that names the model: JSON strings with their quotes, or a multipart value.
     pub(super) models: Vec<Range<usize>>,
-    /// The byte after the top object's opening brace.
-    pub(super) first_member: usize,
-    /// The value of `stream_options`.
-    pub(super) stream_options: Option<StreamOptions>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum StreamOptions {
-    Null(Range<usize>),
-    Object {
-        span: Range<usize>,
-        empty: bool,
-        /// The value of `include_usage` inside it.
-        include_usage: Option<Range<usize>>,
-    },
+    /// Where a stream's wish for usage goes, and the text that says it.
+    pub(super) usage: (Range<usize>, &'static str),
 }
 
 /// A name that can be matched and forwarded without any reading in between: no blanks, no look-alike letters.

@@ -99,46 +99,19 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Passes over one value, whatever it is, checking its grammar. Returns its span without blanks.
+    /// Passes over one value, whatever it is, checking its grammar. Returns its span without blanks. It calls itself for
+    /// what is inside, at most [`MAX_DEPTH`] times deep.
     pub(super) fn skip(&mut self) -> Result<Range<usize>, Fault> {
-        self.blank();
+        let shape = self.shape()?;
         let start = self.at;
-        let floor = self.depth;
-        // the lowest bit tells whether the innermost open container is an object
-        let mut objects = 0u128;
-        loop {
-            let shape = self.shape()?;
-            if matches!(shape, Shape::Object | Shape::Array) {
-                let object = shape == Shape::Object;
-                let (first, last) = if object { (b'{', b'}') } else { (b'[', b']') };
-                self.open(first)?;
-                if !self.closes(last) {
-                    objects = (objects << 1) | u128::from(object);
-                    if object {
-                        self.key()?;
-                    }
-                    continue;
-                }
-                self.depth -= 1;
-            } else {
-                self.scalar(shape)?;
+        match shape {
+            Shape::Object => {
+                self.object(|_, value| value.skip().map(drop))?;
             }
-            // a value has ended, and with it every container that ends here
-            loop {
-                if self.depth == floor {
-                    return Ok(start..self.at);
-                }
-                let object = objects & 1 == 1;
-                if !self.next_or_close(if object { b'}' } else { b']' })? {
-                    if object {
-                        self.key()?;
-                    }
-                    break;
-                }
-                self.depth -= 1;
-                objects >>= 1;
-            }
+            Shape::Array => self.array(|element| element.skip().map(drop))?,
+            Shape::String | Shape::Number | Shape::True | Shape::False | Shape::Null => self.scalar(shape)?,
         }
+        Ok(start..self.at)
     }
 
     /// Reads a string and undoes its escapes.
@@ -221,12 +194,6 @@ impl<'a> Cursor<'a> {
         }
         self.byte(b',', "a comma or the end of the container is expected")?;
         Ok(false)
-    }
-
-    fn key(&mut self) -> Result<(), Fault> {
-        self.string_span()?;
-        self.blank();
-        self.byte(b':', "a colon is expected after a key")
     }
 
     fn scalar(&mut self, shape: Shape) -> Result<(), Fault> {
@@ -321,17 +288,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Four hexadecimal digits after the `u` that is read next.
-    fn code_unit(&mut self) -> Result<u16, Fault> {
+    fn code_unit(&mut self) -> Result<u32, Fault> {
         self.at += 1;
-        let mut unit = 0u16;
+        let mut unit = 0;
         for _ in 0..4 {
-            let digit = match self.peek() {
-                Some(digit @ b'0'..=b'9') => digit - b'0',
-                Some(digit @ b'a'..=b'f') => digit - b'a' + 10,
-                Some(digit @ b'A'..=b'F') => digit - b'A' + 10,
-                _ => return self.fault("four hexadecimal digits are expected"),
+            let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(16)) else {
+                return self.fault("four hexadecimal digits are expected");
             };
-            unit = (unit << 4) | u16::from(digit);
+            unit = (unit << 4) | digit;
             self.at += 1;
         }
         Ok(unit)

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::ask::{Ask, check_model};
 use super::scan::fault::ScanError;
 use super::scan::guard::folded;
@@ -97,7 +99,9 @@ fn parts(body: &[u8], delimiter: &[u8]) -> Result<Vec<Range<usize>>, ScanError> 
         }
         let start = at + 2;
         // the line end before a boundary belongs to it; one right after the opening line leaves an empty part
-        let Some(next) = find(&body[start..], delimiter) else { return bad("the last boundary is missing") };
+        let Some(next) = memmem::find(&body[start..], delimiter) else {
+            return bad("the last boundary is missing");
+        };
         let end = start + next;
         if end < start + 2 || &body[end - 2..end] != b"\r\n" {
             return bad("the boundary's text stands inside a part");
@@ -108,19 +112,6 @@ fn parts(body: &[u8], delimiter: &[u8]) -> Result<Vec<Range<usize>>, ScanError> 
         }
         at = end + delimiter.len();
     }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let mut from = 0;
-    while let Some(hit) = haystack[from..].iter().position(|byte| *byte == first) {
-        let at = from + hit;
-        if haystack[at..].starts_with(needle) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-    None
 }
 
 struct Head {
@@ -135,7 +126,7 @@ struct Head {
 fn head(body: &[u8], part: Range<usize>) -> Result<Head, ScanError> {
     let bytes = &body[part.clone()];
     let window = &bytes[..bytes.len().min(MAX_PART_HEADER_BYTES)];
-    let Some(length) = window.windows(4).position(|four| four == b"\r\n\r\n") else {
+    let Some(length) = memmem::find(window, b"\r\n\r\n") else {
         return bad("a part's headers do not end");
     };
     let Ok(text) = std::str::from_utf8(&window[..length]) else {

@@ -103,8 +103,7 @@ fn policy(item: &RateItem) -> String {
         RateUnit::Tokens => text.push_str(";tg-unit=\"tokens\""),
     }
     if let Some(window) = item.window_s.filter(|window| *window > 0) {
-        text.push_str(";w=");
-        text.push_str(&window.min(MAX_SF_INTEGER).to_string());
+        text.push_str(&format!(";w={}", window.min(MAX_SF_INTEGER)));
     }
     text
 }
@@ -113,8 +112,7 @@ fn state(item: &RateItem) -> String {
     let mut text = format!("{};r={}", sf_string(&item.name), item.remaining.min(MAX_SF_INTEGER));
     // what is open at once has no reset
     if item.unit != RateUnit::Concurrent {
-        text.push_str(";t=");
-        text.push_str(&item.reset_s.min(MAX_SF_INTEGER).to_string());
+        text.push_str(&format!(";t={}", item.reset_s.min(MAX_SF_INTEGER)));
     }
     text
 }

@@ -1,10 +1,10 @@
 //! The two changes that a request body may need before it goes upstream: another model name, and the wish for usage in
 //! a stream. Every other byte stays as the caller sent it.
-//! It decides nothing: the spans come from `scan`, the values from the caller.
+//! It decides nothing: the spans come from `scan`, the model from the caller.
 
 use std::ops::Range;
 
-use super::ask::{Ask, StreamOptions};
+use super::ask::Ask;
 use super::{Body, Endpoint, Route};
 
 #[cfg(test)]
@@ -37,7 +37,8 @@ pub fn rewrite(
         }
     }
     if want_usage && needs_usage(route, ask) {
-        edits.push(usage_edit(ask));
+        let (span, text) = &ask.spans.usage;
+        edits.push((span.clone(), (*text).to_owned()));
     }
     if edits.is_empty() {
         return None;
@@ -53,21 +54,4 @@ pub fn rewrite(
     }
     out.extend_from_slice(&body[from..]);
     Some(out)
-}
-
-fn usage_edit(ask: &Ask) -> (Range<usize>, String) {
-    match &ask.spans.stream_options {
-        // the object holds at least the model, so a comma is right
-        None => {
-            let at = ask.spans.first_member;
-            (at..at, r#""stream_options":{"include_usage":true},"#.to_owned())
-        }
-        Some(StreamOptions::Null(span)) => (span.clone(), r#"{"include_usage":true}"#.to_owned()),
-        Some(StreamOptions::Object { include_usage: Some(span), .. }) => (span.clone(), "true".to_owned()),
-        Some(StreamOptions::Object { span, empty, include_usage: None }) => {
-            let at = span.start + 1;
-            let comma = if *empty { "" } else { "," };
-            (at..at, format!(r#""include_usage":true{comma}"#))
-        }
-    }
 }

@@ -121,60 +121,43 @@ pub fn query_key(query: &str) -> Option<String> {
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'@');
 
-const GET: &str = "GET, HEAD";
-const POST: &str = "POST";
-
 fn find(
     is_v1: bool,
     method: &Method,
     rest: &[&str],
     headers: &HeaderMap,
 ) -> Result<Option<Route>, RouteError> {
-    let plain = |dialect, endpoint| Route {
-        dialect,
-        endpoint,
-        model_in_path: None,
-        model_in_query: None,
-        stream_by_path: endpoint == Endpoint::StreamGenerateContent,
-        query: None,
-    };
     let get = *method == Method::GET || *method == Method::HEAD;
     let list = list_form(headers, if is_v1 { "/v1" } else { "/v1beta" });
-    let (route, allow) = match rest {
-        ["models"] => (plain(list, Endpoint::ModelList), GET),
-        ["models", name] if get => {
-            (Route { model_in_path: Some((*name).to_owned()), ..plain(list, Endpoint::ModelOne) }, GET)
-        }
-        ["models", call] => {
-            match call.rsplit_once(':').and_then(|(model, verb)| Some((model, of_verb(verb)?))) {
-                Some((model, endpoint)) if !model.is_empty() => (
-                    Route { model_in_path: Some(model.to_owned()), ..plain(Dialect::Gemini, endpoint) },
-                    POST,
-                ),
-                _ if call.contains(':') => {
+    let (dialect, endpoint, model_in_path) = match rest {
+        ["models"] => (list, Endpoint::ModelList, None),
+        ["models", name] if get => (list, Endpoint::ModelOne, Some((*name).to_owned())),
+        ["models", call] => match call.rsplit_once(':') {
+            None => (list, Endpoint::ModelOne, None),
+            Some((model, verb)) => match of_verb(verb).filter(|_| !model.is_empty()) {
+                Some(endpoint) => (Dialect::Gemini, endpoint, Some(model.to_owned())),
+                None => {
                     return Err(RouteError { dialect: Dialect::Gemini, kind: Kind::UnknownPath, why: "" });
                 }
-                _ => (plain(list, Endpoint::ModelOne), GET),
-            }
-        }
+            },
+        },
         // names like `meta-llama/Llama-3` of OpenAI-style servers
-        ["models", name @ ..] if get && is_v1 => {
-            (Route { model_in_path: Some(name.join("/")), ..plain(list, Endpoint::ModelOne) }, GET)
-        }
-        _ if is_v1 => match fixed(rest) {
+        ["models", name @ ..] if get && is_v1 => (list, Endpoint::ModelOne, Some(name.join("/"))),
+        _ => match fixed(rest).filter(|_| is_v1) {
             Some(endpoint @ (Endpoint::Messages | Endpoint::MessagesCountTokens)) => {
-                (plain(Dialect::Anthropic, endpoint), POST)
+                (Dialect::Anthropic, endpoint, None)
             }
-            Some(endpoint) => (plain(Dialect::OpenAi, endpoint), POST),
+            Some(endpoint) => (Dialect::OpenAi, endpoint, None),
             None => return Ok(None),
         },
-        _ => return Ok(None),
     };
-    if (allow == GET) != get || (allow == POST && *method != Method::POST) {
-        let kind = Kind::MethodNotAllowed { allow };
-        return Err(RouteError { dialect: route.dialect, kind, why: "" });
+    let (allow, allowed) =
+        if endpoint.answered_here() { ("GET, HEAD", get) } else { ("POST", *method == Method::POST) };
+    if !allowed {
+        return Err(RouteError { dialect, kind: Kind::MethodNotAllowed { allow }, why: "" });
     }
-    Ok(Some(route))
+    let stream_by_path = endpoint == Endpoint::StreamGenerateContent;
+    Ok(Some(Route { dialect, endpoint, model_in_path, model_in_query: None, stream_by_path, query: None }))
 }
 
 fn of_verb(verb: &str) -> Option<Endpoint> {

@@ -2,7 +2,7 @@
 //! estimate needs, and refuses whatever two parsers could read differently.
 //! It never changes a byte (that is `rewrite`) and does not know which models exist.
 
-use super::ask::{Ask, StreamOptions, check_model};
+use super::ask::{Ask, check_model};
 use super::json::{Cursor, Shape};
 use super::{Body, Dialect, Endpoint, Route, multipart};
 use fault::ScanError;
@@ -83,9 +83,11 @@ fn scan_json(route: &Route, body: &[u8]) -> Result<Ask, ScanError> {
         return Err(ScanError::NotObject);
     }
     let mut reader = Reader { route, ask: Ask::default(), seen: 0 };
-    let span = cursor.object(|key, value| reader.member(key, value))?;
+    // the object holds at least the model, so a comma is right
+    let first = cursor.at() + 1;
+    reader.ask.spans.usage = (first..first, r#""stream_options":{"include_usage":true},"#);
+    cursor.object(|key, value| reader.member(key, value))?;
     cursor.end()?;
-    reader.ask.spans.first_member = span.start + 1;
     Ok(reader.ask)
 }
 
@@ -161,8 +163,8 @@ impl Reader<'_> {
     }
 
     fn stream_options(&mut self, value: &mut Cursor<'_>) -> Result<(), ScanError> {
-        let found = match value.shape()? {
-            Shape::Null => StreamOptions::Null(value.skip()?),
+        self.ask.spans.usage = match value.shape()? {
+            Shape::Null => (value.skip()?, r#"{"include_usage":true}"#),
             Shape::Object => {
                 let (mut empty, mut include_usage) = (true, None);
                 let asked = &mut self.ask.include_usage;
@@ -181,11 +183,15 @@ impl Reader<'_> {
                     include_usage = Some(start..inner.at());
                     Ok(())
                 })?;
-                StreamOptions::Object { span, empty, include_usage }
+                let first = span.start + 1;
+                match include_usage {
+                    Some(span) => (span, "true"),
+                    None if empty => (first..first, r#""include_usage":true"#),
+                    None => (first..first, r#""include_usage":true,"#),
+                }
             }
             _ => return Err(ScanError::Value { key: "stream_options", wanted: "an object" }),
         };
-        self.ask.spans.stream_options = Some(found);
         Ok(())
     }
 

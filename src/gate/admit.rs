@@ -99,7 +99,7 @@ impl Gate {
         }
         match self.admit_as(CallClass::Background, who, asked).await {
             // a claim is worth what the plan gives it; beyond that the call is a message like any other
-            Err(Denied::Refused(refusal)) if refusal.meter == Meter::Background => {
+            Err(Denied::Refused(refusal)) if refusal.full.limit.meter == Meter::Background => {
                 self.admit_as(CallClass::Message, who, as_message).await
             }
             decided => decided,
@@ -123,7 +123,7 @@ impl Gate {
             Verdict::Refused { by, .. } => {
                 guard.armed = false;
                 let instead = still_available(&rules.policy, who, &by, &holds);
-                return Err(Denied::Refused(Box::new(Refusal::new(&by, now, instead))));
+                return Err(Denied::Refused(Box::new(Refusal::new(*by, now, instead))));
             }
         };
         let named = message.as_ref().map(|message| (message.as_str(), repeat + 1));

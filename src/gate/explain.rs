@@ -50,7 +50,7 @@ impl Gate {
         let full = holds.iter().find(|held| held.limit.counts(CallClass::Message) && !has_room(held));
         let verdict = match (self.check_model(who, model), full) {
             (Err(Denied::ModelNotAllowed(text)), _) => Some(text),
-            (_, Some(full)) => Some(Refusal::new(full, now, None).message),
+            (_, Some(full)) => Some(Refusal::new(full.clone(), now, None).message),
             _ => None,
         };
         let explained = |held: LimitHold| {

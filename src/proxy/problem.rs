@@ -6,7 +6,7 @@ use crate::auth::AuthError;
 use crate::clock::Timestamp;
 use crate::dialect::{Kind, LimitFacts, Problem, Retry};
 use crate::gate::Denied;
-use crate::quota::{Refusal, Scope};
+use crate::quota::{LimitHold, Refusal, Scope};
 use crate::telemetry::outcome;
 use crate::upstream::{Full, NoUpstream};
 
@@ -75,15 +75,16 @@ fn of_refusal(refusal: &Refusal) -> Rejection {
     };
     let problem = Problem::new(kind, refusal.message.clone()).with_retry(retry);
     // a member does not learn the team's figures
-    if refusal.scope == Scope::Team {
+    let LimitHold { limit, standing, .. } = &refusal.full;
+    if limit.scope == Scope::Team {
         return Rejection::new(problem, outcome);
     }
     let facts = LimitFacts {
-        limit: refusal.limit.to_string(),
-        used: refusal.standing.used,
-        max: refusal.standing.max,
-        held: refusal.is_held().then_some(refusal.standing.held),
-        resets_at: refusal.resets_at.map(Timestamp::to_seconds),
+        limit: limit.name.to_string(),
+        used: standing.used,
+        max: standing.max,
+        held: refusal.is_held().then_some(standing.held),
+        resets_at: refusal.full.resets_at().map(Timestamp::to_seconds),
     };
     Rejection::new(problem.with_limit(facts), outcome)
 }

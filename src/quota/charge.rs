@@ -173,20 +173,3 @@ impl LimitHold {
 fn seconds(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0).div_ceil(1000)
 }
-
-/// For tests of those who do not look at the limit.
-#[cfg(test)]
-impl From<Hold> for LimitHold {
-    fn from(hold: Hold) -> Self {
-        let limit = Limit {
-            name: Arc::clone(&hold.bucket.limit),
-            meter: super::Meter::Messages,
-            models: None,
-            scope: hold.bucket.scope,
-            max: hold.rule.max(),
-            window: super::Window::Open,
-            alert_permille: Vec::new(),
-        };
-        Self::new(Arc::new(limit), hold)
-    }
-}

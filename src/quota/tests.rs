@@ -5,6 +5,22 @@ use crate::clock::Timestamp;
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
+/// For tests of those who do not look at the limit.
+impl From<Hold> for LimitHold {
+    fn from(hold: Hold) -> Self {
+        let limit = Limit {
+            name: std::sync::Arc::clone(&hold.bucket.limit),
+            meter: Meter::Messages,
+            models: None,
+            scope: hold.bucket.scope,
+            max: hold.rule.max(),
+            window: Window::Open,
+            alert_permille: Vec::new(),
+        };
+        Self::new(std::sync::Arc::new(limit), hold)
+    }
+}
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -162,7 +178,7 @@ fn held(name: &str, scope: Scope, max: u64, window: Window, standing: Standing) 
 fn sentences_say_what_is_spent_until_when_and_what_works() {
     let month = Window::Calendar(Calendar::Month);
     let standing = |used, held, max| Standing { used, held, max, wait_ms: 1500 };
-    let say = |full: LimitHold, instead| Refusal::new(&full, at("2026-11-24T00:00:00Z"), instead).message;
+    let say = |full: LimitHold, instead| Refusal::new(full, at("2026-11-24T00:00:00Z"), instead).message;
 
     let gemini = Some("gemini-2.0-flash");
     assert_eq!(
@@ -192,7 +208,7 @@ fn sentences_say_what_is_spent_until_when_and_what_works() {
 fn a_refusal_knows_when_to_come_back() {
     let refuse = |window, wait_ms| {
         let standing = Standing { used: 1, held: 0, max: 1, wait_ms };
-        Refusal::new(&held("m", Scope::User, 1, window, standing), at("2026-11-30T23:59:59Z"), None)
+        Refusal::new(held("m", Scope::User, 1, window, standing), at("2026-11-30T23:59:59Z"), None)
     };
     let month = refuse(Window::Calendar(Calendar::Month), 0);
     assert_eq!((month.retry_after_ms, month.is_long()), (Some(1000), true));

@@ -78,16 +78,6 @@ impl Fleet {
         std::mem::replace(&mut state.checked_down, !is_up) == is_up
     }
 
-    /// Is the upstream in service, as far as is known?
-    pub fn is_up(&self, name: &str) -> bool {
-        self.lock().get(name).is_none_or(|state| !state.checked_down && state.health.is_up())
-    }
-
-    /// Requests open at an upstream.
-    pub fn open(&self, name: &str) -> u32 {
-        self.lock().get(name).map_or(0, |state| state.open)
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, State>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

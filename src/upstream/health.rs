@@ -50,11 +50,6 @@ impl UpstreamHealth {
         Leave::Trial
     }
 
-    /// Is it in service?
-    pub fn is_up(&self) -> bool {
-        self.ejections == 0
-    }
-
     /// A request was answered: all is well, whichever request it was.
     pub fn succeeded(&mut self) {
         *self = Self::default();

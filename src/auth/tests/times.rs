@@ -103,7 +103,7 @@ async fn a_cached_token_is_good_until_it_expires() {
     let credential = standard(&token(&json!({ "exp": NOW_S + 60 })));
     assert_eq!(authenticator.cached(&credential), None);
     let verified = authenticator.authenticate(&credential).await.unwrap();
-    assert_eq!(verified.expires_us(), (NOW_S + 90) * 1_000_000);
+    assert_eq!(verified.expires_us, (NOW_S + 90) * 1_000_000);
     assert_eq!(authenticator.cached(&credential), Some(verified));
     assert_eq!(authenticator.cached(&standard(&token(&json!({ "exp": NOW_S + 61 })))), None);
 

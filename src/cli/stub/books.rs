@@ -96,11 +96,8 @@ impl Books {
         counts.last_headers = headers
             .iter()
             .map(|(name, value)| {
-                let shown = CREDENTIAL_HEADERS.contains(&name.as_str());
-                (
-                    name.as_str().to_owned(),
-                    shown.then(|| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-                )
+                let shown = || String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.to_string(), CREDENTIAL_HEADERS.contains(&name.as_str()).then(shown))
             })
             .collect();
         OpenAnswer {

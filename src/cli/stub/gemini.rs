@@ -5,7 +5,7 @@ use axum::Json;
 use serde_json::{Value, json};
 
 use super::openai::{MODELS, vector};
-use super::play::{Answered, Reply, Turn};
+use super::play::{Answered, Frames, Reply, Turn};
 
 /// Length of an embedding.
 const DIMENSIONS: u64 = 8;
@@ -55,7 +55,7 @@ pub(super) fn stream_generate(turn: &Turn) -> Reply {
     let (content_type, close) =
         if sse { ("text/event-stream", "") } else { ("application/json; charset=UTF-8", "]") };
     let (open, piece) = (String::new().into(), Box::new(piece));
-    Reply::Frames { content_type, open, piece, close: close.into(), pieces }
+    Reply::Frames(Frames { content_type, open, piece, close: close.into(), pieces })
 }
 
 /// `:embedContent`.

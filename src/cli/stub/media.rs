@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::openai::sse;
@@ -72,10 +73,11 @@ pub(super) fn form(content_type: &str, bytes: &[u8]) -> Result<Value, String> {
         .ok_or("the multipart form has no `boundary`")?;
     let delimiter = format!("--{boundary}").into_bytes();
     let mut fields = Map::new();
-    let mut rest = after(bytes, &delimiter).ok_or("the multipart form has no part")?;
+    let first = memmem::find(bytes, &delimiter).ok_or("the multipart form has no part")?;
+    let mut rest = &bytes[first + delimiter.len()..];
     while !rest.starts_with(b"--") {
-        let start = position(rest, b"\r\n\r\n").ok_or("a part of the multipart form has no header")?;
-        let end = position(rest, &delimiter).ok_or("the multipart form is not closed")?;
+        let start = memmem::find(rest, b"\r\n\r\n").ok_or("a part of the multipart form has no header")?;
+        let end = memmem::find(rest, &delimiter).ok_or("the multipart form is not closed")?;
         let content = rest.get(start + 4..end.saturating_sub(2)).ok_or("a part of the form is torn")?;
         let head = String::from_utf8_lossy(&rest[..start]).into_owned();
         let name = quoted(&head, "name=\"").ok_or("a part of the multipart form has no `name`")?;
@@ -87,14 +89,6 @@ pub(super) fn form(content_type: &str, bytes: &[u8]) -> Result<Value, String> {
         rest = &rest[end + delimiter.len()..];
     }
     Ok(Value::Object(fields))
-}
-
-fn after<'a>(bytes: &'a [u8], needle: &[u8]) -> Option<&'a [u8]> {
-    position(bytes, needle).map(|at| &bytes[at + needle.len()..])
-}
-
-fn position(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 /// The value after `key`, which ends with the opening quote. `filename="` ends in `name="` too, so what stands before counts.

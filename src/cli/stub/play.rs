@@ -81,7 +81,7 @@ impl Turn {
         close: String,
     ) -> Reply {
         let (piece, pieces) = (Box::new(piece), self.pieces.clone());
-        Reply::Frames { content_type, open: open.into(), piece, close, pieces }
+        Reply::Frames(Frames { content_type, open: open.into(), piece, close, pieces })
     }
 }
 
@@ -138,14 +138,17 @@ impl Words {
 pub(super) enum Reply {
     /// A body sent whole.
     Whole { content_type: &'static str, bytes: Vec<u8> },
-    /// A stream: what comes first, one frame a piece, what comes last.
-    Frames {
-        content_type: &'static str,
-        open: Bytes,
-        piece: Box<dyn Fn(usize, String) -> String + Send + Sync>,
-        close: String,
-        pieces: Words,
-    },
+    /// A stream.
+    Frames(Frames),
+}
+
+/// A stream: what comes first, one frame a piece, what comes last.
+pub(super) struct Frames {
+    pub content_type: &'static str,
+    pub open: Bytes,
+    pub piece: Box<dyn Fn(usize, String) -> String + Send + Sync>,
+    pub close: String,
+    pub pieces: Words,
 }
 
 impl Reply {
@@ -156,16 +159,6 @@ impl Reply {
     /// The HTTP answer. `open` ends with its body: completed, cut, or dropped by a client that left.
     pub fn into_response(self, dialect: Dialect, controls: &Controls, mut books: OpenAnswer) -> Response {
         let number = books.number();
-        let playing = |open, piece, close, pieces, books, cut_after| Playing {
-            step: usize::from(Bytes::is_empty(&open)),
-            open,
-            piece,
-            close,
-            pieces,
-            books,
-            piece_delay: controls.piece_delay,
-            cut_after,
-        };
         let (content_type, length, body) = match self {
             Self::Whole { content_type, bytes } if controls.cut_after.is_none() => {
                 books.ended(AnswerEnd::Completed);
@@ -175,19 +168,13 @@ impl Reply {
             Self::Whole { content_type, mut bytes } => {
                 let length = bytes.len();
                 bytes.truncate(length / 2);
-                let half = playing(
-                    bytes.into(),
-                    Box::new(|_, _| String::new()),
-                    String::new(),
-                    Words::default(),
-                    books,
-                    0,
-                );
-                (content_type, Some(length), half.body())
+                let (piece, pieces) = (Box::new(|_, _| String::new()), Words::default());
+                let half = Frames { content_type, open: bytes.into(), piece, close: String::new(), pieces };
+                (content_type, Some(length), half.body(books, controls.piece_delay, 0))
             }
-            Self::Frames { content_type, open, piece, close, pieces } => {
+            Self::Frames(frames) => {
                 let cut_after = controls.cut_after.unwrap_or(usize::MAX);
-                (content_type, None, playing(open, piece, close, pieces, books, cut_after).body())
+                (frames.content_type, None, frames.body(books, controls.piece_delay, cut_after))
             }
         };
         let mut response = Response::new(body);
@@ -226,44 +213,45 @@ fn provider_headers(dialect: Dialect) -> &'static [(&'static str, &'static str)]
     }
 }
 
+impl Frames {
+    fn body(self, books: OpenAnswer, piece_delay: Duration, cut_after: usize) -> Body {
+        let step = usize::from(self.open.is_empty());
+        let playing = Playing { step, frames: self, books, piece_delay, cut_after };
+        Body::from_stream(stream::unfold(Some(playing), async |playing| playing?.frame().await))
+    }
+}
+
 struct Playing {
     /// What is sent next: the opening (0), piece `step - 1`, or after the last of them the close.
     step: usize,
-    open: Bytes,
-    piece: Box<dyn Fn(usize, String) -> String + Send + Sync>,
-    close: String,
-    pieces: Words,
+    frames: Frames,
     books: OpenAnswer,
     piece_delay: Duration,
     cut_after: usize,
 }
 
 impl Playing {
-    fn body(self) -> Body {
-        Body::from_stream(stream::unfold(Some(self), async |playing| playing?.frame().await))
-    }
-
     /// The next frame, and the rest if there is one.
     async fn frame(mut self) -> Option<(io::Result<Bytes>, Option<Self>)> {
         let frame = match self.step.checked_sub(1) {
-            None => std::mem::take(&mut self.open),
+            None => std::mem::take(&mut self.frames.open),
             Some(piece) if piece >= self.cut_after => {
                 tokio::time::sleep(CUT_PAUSE).await;
                 self.books.ended(AnswerEnd::Cut);
                 let text = "the test asked for a broken connection";
                 return Some((Err(io::Error::new(io::ErrorKind::ConnectionAborted, text)), None));
             }
-            Some(piece) if piece < self.pieces.len() => {
+            Some(piece) if piece < self.frames.pieces.len() => {
                 if piece > 0 {
                     tokio::time::sleep(self.piece_delay).await;
                 }
                 self.books.pieces(1);
-                (self.piece)(piece, self.pieces.get(piece)).into()
+                (self.frames.piece)(piece, self.frames.pieces.get(piece)).into()
             }
             Some(_) => {
                 // from here a client may close at once: it has seen the end
                 self.books.ended(AnswerEnd::Completed);
-                return Some((Ok(self.close.into()), None));
+                return Some((Ok(self.frames.close.into()), None));
             }
         };
         self.step += 1;

@@ -41,58 +41,34 @@ impl StubError {
 
     fn body(&self, dialect: Dialect) -> Value {
         let (status, message) = (self.status.as_u16(), self.message.as_str());
+        let (openai, code, anthropic, gemini) = names(status);
         match dialect {
             Dialect::OpenAi => {
-                let (kind, code) = openai_names(status);
-                json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+                json!({"error": {"message": message, "type": openai, "param": null, "code": code}})
             }
             Dialect::Anthropic => json!({
-                "type": "error",
-                "error": {"type": anthropic_name(status), "message": message},
-                "request_id": "req_stub",
+                "type": "error", "error": {"type": anthropic, "message": message}, "request_id": "req_stub",
             }),
-            Dialect::Gemini => {
-                json!({"error": {"code": status, "message": message, "status": gemini_name(status)}})
-            }
+            Dialect::Gemini => json!({"error": {"code": status, "message": message, "status": gemini}}),
         }
     }
 }
 
-fn openai_names(status: u16) -> (&'static str, Option<&'static str>) {
+/// Type and code of `OpenAI`, type of Anthropic, status of Gemini.
+fn names(status: u16) -> (&'static str, Option<&'static str>, &'static str, &'static str) {
+    const BAD: &str = "invalid_request_error";
+    const SERVER: &str = "server_error";
     match status {
-        401 => ("invalid_request_error", Some("invalid_api_key")),
-        403 => ("invalid_request_error", Some("unsupported_country_region_territory")),
-        404 => ("invalid_request_error", Some("model_not_found")),
-        429 => ("requests", Some("rate_limit_exceeded")),
-        500.. => ("server_error", None),
-        _ => ("invalid_request_error", None),
-    }
-}
-
-fn anthropic_name(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        402 => "billing_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        504 => "timeout_error",
-        529 => "overloaded_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
-    }
-}
-
-fn gemini_name(status: u16) -> &'static str {
-    match status {
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        503 => "UNAVAILABLE",
-        504 => "DEADLINE_EXCEEDED",
-        500.. => "INTERNAL",
-        _ => "INVALID_ARGUMENT",
+        401 => (BAD, Some("invalid_api_key"), "authentication_error", "UNAUTHENTICATED"),
+        402 => (BAD, None, "billing_error", "INVALID_ARGUMENT"),
+        403 => (BAD, Some("unsupported_country_region_territory"), "permission_error", "PERMISSION_DENIED"),
+        404 => (BAD, Some("model_not_found"), "not_found_error", "NOT_FOUND"),
+        413 => (BAD, None, "request_too_large", "INVALID_ARGUMENT"),
+        429 => ("requests", Some("rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED"),
+        503 => (SERVER, None, "api_error", "UNAVAILABLE"),
+        504 => (SERVER, None, "timeout_error", "DEADLINE_EXCEEDED"),
+        529 => (SERVER, None, "overloaded_error", "INTERNAL"),
+        500.. => (SERVER, None, "api_error", "INTERNAL"),
+        _ => (BAD, None, BAD, "INVALID_ARGUMENT"),
     }
 }

@@ -38,7 +38,10 @@ async fn the_mission_twenty_premium_within_a_hundred() {
         send(&bench, &who, "gpt-4o").await.unwrap();
     }
     let all = refused(send(&bench, &who, "gpt-4o").await);
-    assert_eq!((&*all.limit, all.standing.used, all.standing.max), ("messages", 100, 100));
+    assert_eq!(
+        (&*all.full.limit.name, all.full.standing.used, all.full.standing.max),
+        ("messages", 100, 100)
+    );
     bench.conserved(&who, "messages", 100).await;
     bench.conserved(&who, "premium", 20).await;
 }
@@ -75,7 +78,7 @@ async fn a_refusal_takes_nothing_from_the_other_limits() {
         open.push(bench.gate.admit(&who, asked("gpt-4o")).await.unwrap());
     }
     let fifth = refused(bench.gate.admit(&who, asked("gpt-4o")).await.map(drop));
-    assert_eq!(&*fifth.limit, "parallel");
+    assert_eq!(&*fifth.full.limit.name, "parallel");
     assert_eq!(fifth.message, "Too many requests at once: 4 of 4 are open. Wait for one to finish.");
     assert_eq!(bench.numbers(&who, "messages").await, (0, 4));
     assert_eq!(bench.numbers(&who, "pool").await, (0, 4));
@@ -94,7 +97,7 @@ async fn members_share_the_pool_and_do_not_see_its_figures() {
     }
     bench.clock.advance(std::time::Duration::from_secs(1));
     let refusal = refused(send(&bench, &members[0], "gpt-4o").await);
-    assert_eq!((&*refusal.limit, refusal.scope), ("pool", Scope::Team));
+    assert_eq!((&*refusal.full.limit.name, refusal.full.limit.scope), ("pool", Scope::Team));
     assert!(!refusal.message.contains("30"), "{}", refusal.message);
     assert_eq!(bench.numbers(&members[0], "messages").await, (15, 0), "each member's own count");
     bench.conserved(&members[0], "pool", 30).await;
@@ -108,7 +111,10 @@ async fn a_burst_is_refused_with_its_wait_and_passes_after_it() {
         send(&bench, &who, "gpt-4o").await.unwrap();
     }
     let refusal = refused(send(&bench, &who, "gpt-4o").await);
-    assert_eq!((&*refusal.limit, refusal.retry_after_ms, refusal.is_long()), ("burst", Some(200), false));
+    assert_eq!(
+        (&*refusal.full.limit.name, refusal.retry_after_ms, refusal.is_long()),
+        ("burst", Some(200), false)
+    );
     bench.clock.advance(std::time::Duration::from_millis(200));
     send(&bench, &who, "gpt-4o").await.unwrap();
 }

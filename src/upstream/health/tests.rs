@@ -19,7 +19,7 @@ fn three_failures_in_a_row_eject_and_a_success_between_them_counts() {
     }
     assert_eq!(health.ask(0), Leave::Go);
     let mut health = ejected(5_000);
-    assert!(!health.is_up());
+    assert_eq!(health.ejections, 1);
     assert_eq!(health.ask(5_999), Leave::Stay);
     assert_eq!(health.ask(6_000), Leave::Trial);
     assert_eq!(health.ask(6_000), Leave::Stay, "one trial at a time");
