@@ -35,8 +35,8 @@ pub async fn explain(
     _: Administrator,
     Query(query): Query<ExplainQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let who = state.gate.last_seen(&query.user_id).await?;
-    let found = state.gate.explain(&who, &query.model).await?;
+    let who = state.gate.reports.last_seen(&query.user_id).await?;
+    let found = state.gate.reports.explain(&who, &query.model).await?;
     let holds = found.holds.iter().map(|(id, ends)| json!({ "id": id, "leaseEndsAt": ends.to_millis() }));
     Ok(Json(json!({
         "userId": query.user_id,
@@ -57,7 +57,7 @@ pub async fn verify(
     _: Administrator,
     Query(query): Query<VerifyQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let found = state.gate.verify(query.repair).await?;
+    let found = state.gate.verifier.verify(query.repair).await?;
     Ok(Json(json!({
         "clean": found.is_clean(),
         "domains": found.domains,

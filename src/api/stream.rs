@@ -66,7 +66,7 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
             if !std::mem::take(&mut watch.first) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            match watch.state.gate.usage(&watch.who).await {
+            match watch.state.gate.reports.usage(&watch.who).await {
                 Ok(view) => {
                     let body = usage_json(&watch.state, watch.user_id.clone(), &watch.who, &view);
                     let id = digest(&body);

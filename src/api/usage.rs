@@ -78,7 +78,7 @@ pub async fn read(
     Query(query): Query<UsageQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
     let (user_id, who) = subject(&state, &caller, query.user_id.as_deref()).await?;
-    let view = state.gate.usage(&who).await?;
+    let view = state.gate.reports.usage(&who).await?;
     Ok(private(body(&state, user_id, &who, &view)))
 }
 
@@ -103,9 +103,9 @@ pub async fn reset(
     }
     let actor = caller.user.as_deref().unwrap_or_default();
     let audit = Audit { actor, action: "usage.reset", subject: &user, reason: &reason, detail: "{}" };
-    let reset_at = state.gate.reset_user(&user, audit).await?;
+    let reset_at = state.gate.reports.reset_user(&user, audit).await?;
     let (_, who) = subject(&state, &caller, Some(&user)).await?;
-    let view = state.gate.usage(&who).await?;
+    let view = state.gate.reports.usage(&who).await?;
     Ok(Json(
         json!({ "userId": user, "resetAt": reset_at.to_millis(), "usage": body(&state, user.clone(), &who, &view) }),
     ))
@@ -142,7 +142,7 @@ async fn subject(state: &ApiState, caller: &Caller, asked: Option<&str>) -> Resu
             if !caller.is_admin() {
                 return Err(ApiError::forbidden());
             }
-            Ok((user.to_owned(), state.gate.last_seen(user).await?))
+            Ok((user.to_owned(), state.gate.reports.last_seen(user).await?))
         }
         _ => Ok((own.to_owned(), state.gate.identify(caller)?)),
     }

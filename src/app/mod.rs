@@ -160,7 +160,7 @@ impl App {
             inherit(gate, &self.journal).context("the journal could not be read back")?;
         }
         if was_killed {
-            gate.distrust(&self.leftovers.recent).await;
+            gate.make_cold(&self.leftovers.recent).await;
         }
         Ok(())
     }

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::book::OpenHolds;
-use super::permit::OpenRequest;
+use super::book::{Book, OpenHolds};
+use super::denied::Denied;
+use super::permit::{OpenRequest, Permit};
 use super::row::{Asked, entry, message_key, with_attempt};
-use super::{Denied, Gate, OnOutage, Permit, Rules, Who};
-use crate::clock::Stopwatch;
-use crate::clock::Timestamp;
+use super::rules::{OnOutage, Rules, Who};
+use super::settle::Settler;
+use super::shared::{CountersTime, GateCounts, Parts};
+use super::upkeep::Upkeep;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::quota::{CallClass, Domain, LimitHold, Meter, Pattern, Policy, Refusal, Rule};
 use crate::store::{Counters, Entry, MessageKey, Reserve, Reserved, StoreError, StoreKind};
 
@@ -61,33 +64,36 @@ impl Held<'_> {
     }
 }
 
-impl Gate {
-    /// Does the plan include the model? To be asked before [`Gate::admit`], which asks again.
-    ///
-    /// # Errors
-    /// `ModelNotAllowed`, with a sentence for the person.
-    pub fn check_model(&self, who: &Who, model: &str) -> Result<(), Denied> {
-        if who.plan.models.contains(model) {
-            return Ok(());
-        }
-        let plan = &who.plan;
-        let usable = plan.models.written.join(", ");
-        let caller = if who.user.is_some() {
-            format!("the plan `{}`", plan.name)
-        } else {
-            "a caller without sign-in".to_owned()
-        };
-        Err(Denied::ModelNotAllowed(format!(
-            "The model `{model}` is not available to {caller}. Available: {usable}."
-        )))
+/// Decides which requests may go upstream.
+pub struct Admission {
+    counters: Arc<dyn Counters>,
+    fallback: Option<Arc<dyn Counters>>,
+    time: Arc<CountersTime>,
+    book: Arc<Book>,
+    settler: Arc<Settler>,
+    upkeep: Arc<Upkeep>,
+    counts: Arc<GateCounts>,
+}
+
+impl Admission {
+    pub(super) fn new(
+        parts: &Parts,
+        time: Arc<CountersTime>,
+        book: Arc<Book>,
+        settler: Arc<Settler>,
+        upkeep: Arc<Upkeep>,
+        counts: Arc<GateCounts>,
+    ) -> Self {
+        let (counters, fallback) = (Arc::clone(&parts.counters), parts.fallback.clone());
+        Self { counters, fallback, time, book, settler, upkeep, counts }
     }
 
     /// Admits one request, or says why not. A refusal changes nothing.
     ///
     /// # Errors
     /// See [`Denied`].
-    pub async fn admit(self: &Arc<Self>, who: &Who, asked: Asked) -> Result<Permit, Denied> {
-        self.check_model(who, &asked.model)?;
+    pub async fn admit(&self, who: &Who, asked: Asked) -> Result<Permit, Denied> {
+        who.check_model(&asked.model)?;
         if asked.task.is_empty() {
             return self.admit_as(CallClass::Message, who, asked).await;
         }
@@ -106,7 +112,7 @@ impl Gate {
         }
     }
 
-    async fn admit_as(self: &Arc<Self>, class: CallClass, who: &Who, asked: Asked) -> Result<Permit, Denied> {
+    async fn admit_as(&self, class: CallClass, who: &Who, asked: Asked) -> Result<Permit, Denied> {
         let rules = Arc::clone(&who.rules);
         let started = Stopwatch::start();
         let message = message_key(who, &asked);
@@ -127,10 +133,10 @@ impl Gate {
             }
         };
         let named = message.as_ref().map(|message| (message.as_str(), repeat + 1));
-        let entry = Entry { degraded, ..entry(&rules, who, asked, (rid, now), &holds) };
+        let entry = Entry { degraded, ..entry(&rules, who, asked, rid, now, &holds) };
         let entry = with_attempt(entry, named);
         let limits: Arc<[LimitHold]> = holds.into();
-        let lease_ends_ms = self.clock.now_ms().saturating_add_unsigned(rules.lease_ms);
+        let lease_ends_ms = self.time.own_ms().saturating_add_unsigned(rules.lease_ms);
         let open = OpenHolds { holds: Arc::clone(&limits), lease_ends_ms };
         if let Err(error) = self.book.begin(domain, &entry, open) {
             // the guard gives the hold back
@@ -144,7 +150,7 @@ impl Gate {
             self.counts.degraded.fetch_add(1, Ordering::Relaxed);
         }
         Ok(Permit::new(
-            Arc::clone(self),
+            Arc::clone(&self.settler),
             OpenRequest { entry, domain: domain.clone(), started, answered: false },
             limits,
         ))
@@ -152,12 +158,12 @@ impl Gate {
 
     /// One attempt at the holds of a request, in the periods of this moment.
     async fn hold<'a>(&'a self, rules: &Rules, who: &'a Who, call: Called<'_>) -> Result<Held<'a>, Denied> {
-        let (now, rid, domain) = (self.now(), self.clock.request_id(), &who.subject.domain);
+        let (now, rid, domain) = (self.time.now(), self.time.request_id(), &who.subject.domain);
         let mut holds = rules.policy.holds(&who.plan, &who.subject, (call.model, call.class), now);
-        let guard = ReserveGuard { gate: self, domain, rid, armed: !holds.is_empty() };
+        let guard = ReserveGuard { settler: &self.settler, domain, rid, armed: !holds.is_empty() };
         if call.message.is_some() {
             // an attempt that has just ended here must be known as charged, or its repeat would be charged too
-            self.settle_own(domain).await;
+            self.book.wait_own(domain).await;
         }
         let (lease_ms, message) = (rules.lease_ms, call.message);
         let verdict =
@@ -171,17 +177,17 @@ impl Gate {
     async fn decide(&self, rules: &Rules, reserve: &mut Reserve<'_>) -> Result<Verdict, Denied> {
         let domain = reserve.domain;
         if reserve.holds.is_empty() {
-            return Ok(Verdict::Admitted { now_ms: self.clock.now_ms(), repeat: 0, degraded: false });
+            return Ok(Verdict::Admitted { now_ms: self.time.own_ms(), repeat: 0, degraded: false });
         }
         let mut verdict = self.reserve_on(&self.counters, reserve).await;
         if matches!(verdict, Ok(Verdict::Refused { .. })) && self.book.is_settling(domain) {
             // what has just ended here may still look as if it were in flight: nobody is refused for that
-            self.settle_own(domain).await;
+            self.book.wait_own(domain).await;
             verdict = self.reserve_on(&self.counters, reserve).await;
         }
         match verdict {
             Ok(verdict) => {
-                self.outage.closed();
+                self.upkeep.answered();
                 Ok(verdict)
             }
             Err(error) => self.decide_without(rules, reserve, &error).await,
@@ -197,18 +203,25 @@ impl Gate {
         for _ in 0..RESERVE_ROUNDS {
             match counters.reserve(reserve).await? {
                 Reserved::Admitted { now_ms, repeat } => {
-                    self.learn_time(counters, now_ms);
+                    self.learn(counters, now_ms);
                     return Ok(Verdict::Admitted { now_ms, repeat, degraded: false });
                 }
                 Reserved::Refused { now_ms, by } => {
-                    self.learn_time(counters, now_ms);
+                    self.learn(counters, now_ms);
                     return Ok(Verdict::Refused { now_ms, by });
                 }
-                Reserved::Cold => self.load(counters, reserve.domain).await?,
+                Reserved::Cold => self.upkeep.load(counters, reserve.domain).await?,
                 Reserved::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms.clamp(1, ROUND_MS))).await,
             }
         }
         Err(StoreError::transient(StoreKind::Domain, "reserve", "the domain stayed cold"))
+    }
+
+    /// Takes over the time of the counters of record; the fall-back's is our own.
+    fn learn(&self, counters: &Arc<dyn Counters>, store_now_ms: i64) {
+        if Arc::ptr_eq(counters, &self.counters) {
+            self.time.learn(store_now_ms);
+        }
     }
 
     /// The counters did not answer: the configured policy decides.
@@ -230,12 +243,12 @@ impl Gate {
             return Err(unavailable());
         }
         if error.store.is_counters() {
-            self.outage.opened(error);
+            self.upkeep.failed(error);
         }
         match rules.on_outage {
             OnOutage::Deny => Err(unavailable()),
             OnOutage::Allow => {
-                Ok(Verdict::Admitted { now_ms: self.clock.now_ms(), repeat: 0, degraded: true })
+                Ok(Verdict::Admitted { now_ms: self.time.own_ms(), repeat: 0, degraded: true })
             }
             OnOutage::Ledger => {
                 let Some(fallback) = &self.fallback else { return Err(unavailable()) };
@@ -257,7 +270,7 @@ impl Gate {
 
 /// Gives back a reserve whose request never came to stand in the journal, also when its task is dropped half-way.
 struct ReserveGuard<'a> {
-    gate: &'a Gate,
+    settler: &'a Settler,
     domain: &'a Domain,
     rid: Uuid,
     armed: bool,
@@ -266,7 +279,7 @@ struct ReserveGuard<'a> {
 impl Drop for ReserveGuard<'_> {
     fn drop(&mut self) {
         if self.armed {
-            self.gate.settler.settle_soon(self.gate.book.release(self.domain, self.rid));
+            self.settler.release(self.domain, self.rid);
         }
     }
 }

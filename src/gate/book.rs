@@ -33,6 +33,9 @@ const ENDED_MAX: usize = 100_000;
 /// The place of an END that waits in memory because the disk fails: behind all that is written.
 const UNWRITTEN: Position = Position { segment: u64::MAX, offset: u64::MAX, index: 0 };
 
+/// How long somebody waits for the settles of one domain.
+const OWN_SETTLES_WAIT: Duration = Duration::from_millis(250);
+
 /// The book. One lock, held for a few map operations, never over an await or a write to the disk.
 pub struct Book {
     journal: Arc<Journal>,
@@ -108,6 +111,14 @@ impl Book {
         Ok(())
     }
 
+    /// The answer to a request has begun: its FIRST goes to the journal.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub fn first_byte(&self, rid: Uuid, status: u16, at_ms: i64) -> Result<(), JournalError> {
+        self.journal.first_byte(rid, status, at_ms)
+    }
+
     /// A request has ended: its END goes to the journal. What is returned is to be settled in either case.
     ///
     /// # Errors
@@ -181,6 +192,12 @@ impl Book {
     /// Is a settle of this domain under way?
     pub fn is_settling(&self, domain: &Domain) -> bool {
         self.lock().domains.get(domain).is_some_and(|known| known.settling > 0)
+    }
+
+    /// Waits a moment for the settles of a domain, so that what has ended no longer counts as in flight: for a reader, or a
+    /// request that would be refused.
+    pub async fn wait_own(&self, domain: &Domain) {
+        self.wait_settled(Some(domain), OWN_SETTLES_WAIT).await;
     }
 
     /// Waits until no settle is under way, of this domain or of any. False: some still are after `at_most`.

@@ -1,146 +1,113 @@
-//! The use case: may this request go upstream, and what does it cost when it has ended? Owns admission, holds in
-//! flight, settlement, recovery of the counters and the answers to "what is used".
+//! The use case: may this request go upstream, and what does it cost when it has ended? Its parts own admission, holds in
+//! flight, settlement, upkeep of the counters and the answers to "what is used"; [`Gate`] puts them together.
 //!
 //! Knows the traits of `store` and the rules of `quota`; must not know Pingora, axum or any concrete store.
 
 mod admit;
-mod alerts;
 mod book;
 mod denied;
-mod explain;
-mod fallback;
-mod outage;
 mod permit;
-mod recover;
 mod refusals;
-mod reset;
+mod reports;
 mod row;
+mod rules;
 mod settle;
+mod shared;
 mod upkeep;
-mod usage;
 mod verify;
-mod who;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+pub use admit::Admission;
 pub use denied::Denied;
-pub use explain::{ExplainedLimit, Explanation};
 pub use permit::{Ending, FirstByte, Permit};
+pub use refusals::Refusals;
+pub use reports::{ExplainedLimit, Explanation, Reports, UsageView};
 pub use row::Asked;
-pub use usage::UsageView;
-pub use verify::{Difference, Verification};
-pub use who::Who;
+pub use rules::{OnOutage, Rules, Who};
+pub use shared::{GateCounts, Parts};
+pub use verify::{Difference, Verification, Verifier};
 
-use crate::clock::{Clock, Timestamp};
-use crate::quota::Policy;
-use crate::store::journal::{Journal, Position};
+use crate::auth::Caller;
+use crate::clock::Timestamp;
+use crate::store::journal::{Journal, OpenRequest, Position};
 use crate::store::{Counters, Entry, Ledger};
 use book::Book;
 use settle::Settler;
+use shared::CountersTime;
+use upkeep::Upkeep;
 
-/// What to do while the counters cannot be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnOutage {
-    /// Decide from the ledger's totals and this gateway's own holds.
-    #[default]
-    Ledger,
-    /// Refuse with 503.
-    Deny,
-    /// Let pass, and record it.
-    Allow,
-}
-
-/// The rules in force. Swapped whole when the configuration is reloaded.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// Plans, groups, zone.
-    pub policy: Policy,
-    /// How long a hold stands without being renewed, in milliseconds.
-    pub lease_ms: u64,
-    /// What to do while the counters cannot be reached.
-    pub on_outage: OnOutage,
-    /// Names of the webhooks that are told of thresholds.
-    pub webhooks: Vec<String>,
-}
-
-/// What the gate is built from.
-pub struct Parts {
-    /// The counters of record.
-    pub counters: Arc<dyn Counters>,
-    /// Counters inside this process, for the `ledger` policy while `counters` cannot be reached.
-    pub fallback: Option<Arc<dyn Counters>>,
-    /// The truth.
-    pub ledger: Arc<dyn Ledger>,
-    /// The durable record of this gateway.
-    pub journal: Arc<Journal>,
-    /// The rules at start.
-    pub rules: Arc<Rules>,
-    /// The time.
-    pub clock: Clock,
-}
-
-/// Counts that the gate keeps for the metrics page.
-#[derive(Debug, Default)]
-pub struct GateCounts {
-    /// Requests admitted without the counters.
-    pub degraded: AtomicU64,
-    /// Settles that came after their lease had ended.
-    pub late: AtomicU64,
-    /// Leases that ended without a settle.
-    pub expired: AtomicU64,
-    /// Domains loaded from the ledger.
-    pub rebuilds: AtomicU64,
-    /// Settles given up after their time: the domain is loaded anew.
-    pub abandoned: AtomicU64,
-    /// Counters that were not the ledger's totals when they were compared.
-    pub drift: AtomicU64,
-    /// ENDs that the journal did not take.
-    pub unrecorded: AtomicU64,
-}
-
-/// Admission and settlement for one gateway process.
+/// The gate of one gateway process.
 pub struct Gate {
+    /// Which requests may go upstream.
+    pub admission: Admission,
+    /// What is used, and why.
+    pub reports: Reports,
+    /// Counters against ledger.
+    pub verifier: Verifier,
+    /// What was refused, for analytics.
+    pub refusals: Refusals,
+    settler: Arc<Settler>,
+    upkeep: Arc<Upkeep>,
+    book: Arc<Book>,
+    rules: Arc<ArcSwap<Rules>>,
+    time: Arc<CountersTime>,
+    counts: Arc<GateCounts>,
     counters: Arc<dyn Counters>,
-    fallback: Option<Arc<dyn Counters>>,
     ledger: Arc<dyn Ledger>,
     journal: Arc<Journal>,
-    rules: ArcSwap<Rules>,
-    book: Arc<Book>,
-    settler: Settler,
-    loads: recover::Loads,
-    outage: outage::Outage,
-    refusals: refusals::Refusals,
-    clock: Clock,
-    /// The counters' clock minus ours, in milliseconds: periods are cut by the store's time, which all gateways share.
-    offset_ms: AtomicI64,
-    counts: Arc<GateCounts>,
 }
 
 impl Gate {
     /// Builds the gate. [`Gate::run`] must run beside it.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let book = Arc::new(Book::new(Arc::clone(&parts.journal)));
         let counts = Arc::<GateCounts>::default();
-        let (counters, fallback) = (Arc::clone(&parts.counters), parts.fallback.clone());
-        let settler = Settler::new(counters, fallback, Arc::clone(&book), Arc::clone(&counts));
+        let time = Arc::new(CountersTime::new(parts.clock.clone()));
+        let rules = Arc::new(ArcSwap::new(Arc::clone(&parts.rules)));
+        let book = Arc::new(Book::new(Arc::clone(&parts.journal)));
+        let settler = Arc::new(Settler::new(&parts, book.clone(), counts.clone()));
+        let upkeep = Upkeep::new(&parts, rules.clone(), time.clone(), book.clone(), counts.clone());
+        let upkeep = Arc::new(upkeep);
+        let (at, held, to) = (time.clone(), book.clone(), settler.clone());
         Arc::new(Self {
+            admission: Admission::new(&parts, at, held, to, upkeep.clone(), counts.clone()),
+            reports: Reports::new(&parts, rules.clone(), time.clone(), book.clone(), upkeep.clone()),
+            verifier: Verifier::new(&parts, book.clone(), time.clone(), counts.clone()),
+            refusals: Refusals::new(&parts, rules.clone(), time.clone()),
+            settler,
+            upkeep,
+            book,
+            rules,
+            time,
+            counts,
             counters: parts.counters,
-            fallback: parts.fallback,
             ledger: parts.ledger,
             journal: parts.journal,
-            rules: ArcSwap::new(parts.rules),
-            book,
-            settler,
-            loads: recover::Loads::default(),
-            outage: outage::Outage::default(),
-            refusals: refusals::Refusals::new(parts.clock.request_id().simple().to_string()),
-            clock: parts.clock,
-            offset_ms: AtomicI64::new(0),
-            counts,
         })
+    }
+
+    /// Runs what stands beside the requests until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        tokio::join!(self.settler.run(), self.upkeep.run(), self.refusals.run());
+    }
+
+    /// Admits one request, or says why not. A refusal changes nothing.
+    ///
+    /// # Errors
+    /// See [`Denied`].
+    pub async fn admit(&self, who: &Who, asked: Asked) -> Result<Permit, Denied> {
+        self.admission.admit(who, asked).await
+    }
+
+    /// Finds the plan of a caller in the rules in force.
+    ///
+    /// # Errors
+    /// As [`Who::of`].
+    pub fn identify(&self, caller: &Caller) -> Result<Who, Denied> {
+        Who::of(caller, self.rules())
     }
 
     /// The rules in force.
@@ -155,26 +122,48 @@ impl Gate {
 
     /// The time by which periods are cut: the counters' own.
     pub fn now(&self) -> Timestamp {
-        let offset = self.offset_ms.load(Ordering::Relaxed);
-        Timestamp::from_millisecond(self.clock.now_ms().saturating_add(offset))
+        self.time.now()
     }
 
     /// A new id for a request that brought none.
     pub fn new_id(&self) -> uuid::Uuid {
-        self.clock.request_id()
+        self.time.request_id()
     }
 
-    /// Takes over the time of the counters of record; the fall-back's is our own.
-    fn learn_time(&self, counters: &Arc<dyn Counters>, store_now_ms: i64) {
-        if !Arc::ptr_eq(counters, &self.counters) {
-            return;
-        }
-        self.offset_ms.store(store_now_ms.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
+    /// Ends the requests that an earlier run of this gateway left open: charged if the upstream had answered.
+    pub fn end_crashed(&self, open: Vec<OpenRequest>) {
+        self.settler.end_crashed(open);
+    }
+
+    /// After a run that was killed: its last ENDs may have reached the ledger and never the counters. These domains are
+    /// made cold, so that the next request loads them; those that cannot be now are mended later.
+    pub async fn make_cold(&self, domains: &[String]) {
+        self.upkeep.make_cold(domains).await;
+    }
+
+    /// Remembers a request that stands in the journal and not yet in the ledger.
+    pub fn inherit(&self, end: Position, entry: &Entry) {
+        self.book.inherit(end, entry);
     }
 
     /// The writer tells which entries the ledger has, and up to which place of the journal that holds for all.
     pub fn acknowledged(&self, entries: &[Entry], up_to: Position) {
-        self.book.in_ledger(entries, up_to, self.clock.now_ms());
+        self.book.in_ledger(entries, up_to, self.time.own_ms());
+    }
+
+    /// Waits until all that was handed over is settled or given up. False: some is not after `at_most`.
+    pub async fn settled(&self, at_most: Duration) -> bool {
+        self.book.wait_settled(None, at_most).await
+    }
+
+    /// Has every domain been made cold that had to be?
+    pub fn is_mended(&self) -> bool {
+        !self.book.is_dirty()
+    }
+
+    /// Are the counters out of reach?
+    pub fn is_degraded(&self) -> bool {
+        self.upkeep.is_outage()
     }
 
     /// Holds of requests in flight in this process.
@@ -192,22 +181,17 @@ impl Gate {
         &self.ledger
     }
 
-    /// The last call: the last refusals are written, the counters' store is told that this gateway is gone.
-    pub async fn close(&self) {
-        if let Err(error) = self.write_refusals().await {
-            tracing::warn!(%error, "the last refusals are missing from analytics");
-        }
-        self.counters.close().await;
-    }
-
     /// The journal, for its gauges.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
     }
 
-    /// Are the counters answering?
-    pub fn is_degraded(&self) -> bool {
-        self.outage.is_open()
+    /// The last call: the last refusals are written, the counters' store is told that this gateway is gone.
+    pub async fn close(&self) {
+        if let Err(error) = self.refusals.write().await {
+            tracing::warn!(%error, "the last refusals are missing from analytics");
+        }
+        self.counters.close().await;
     }
 }
 

@@ -3,21 +3,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use super::Gate;
-use super::book::Settlement;
+use super::settle::Settler;
 use crate::clock::Stopwatch;
 use crate::quota::{Domain, LimitHold};
 use crate::store::entry::Tokens;
 use crate::store::{Entry, Outcome};
 
-/// The right to send one metered request upstream. Only [`Gate::admit`] makes one.
+/// The right to send one metered request upstream. Only [`super::Gate::admit`] makes one.
 #[must_use = "a permit holds quota until it is finished"]
 pub struct Permit {
-    gate: Arc<Gate>,
+    settler: Arc<Settler>,
     open: Option<OpenRequest>,
     limits: Arc<[LimitHold]>,
     admitted_at_ms: i64,
@@ -53,7 +51,7 @@ impl Ending {
 
 /// An answer that has begun. Noted, the request is charged whatever happens to the gateway.
 pub struct FirstByte {
-    gate: Arc<Gate>,
+    settler: Arc<Settler>,
     rid: Uuid,
     status: u16,
     at_ms: i64,
@@ -62,16 +60,14 @@ pub struct FirstByte {
 impl FirstByte {
     /// Writes it into the journal.
     pub fn note(self) {
-        if let Err(error) = self.gate.journal.first_byte(self.rid, self.status, self.at_ms) {
-            tracing::error!(%error, "the journal did not take the first byte of an answer");
-        }
+        self.settler.first_byte(self.rid, self.status, self.at_ms);
     }
 }
 
 impl Permit {
-    pub(super) fn new(gate: Arc<Gate>, open: OpenRequest, limits: Arc<[LimitHold]>) -> Self {
+    pub(super) fn new(settler: Arc<Settler>, open: OpenRequest, limits: Arc<[LimitHold]>) -> Self {
         let admitted_at_ms = open.entry.admitted_at_ms;
-        Self { gate, open: Some(open), limits, admitted_at_ms }
+        Self { settler, open: Some(open), limits, admitted_at_ms }
     }
 
     /// The limits that applied, with the numbers that decided: what the rate-limit headers show.
@@ -113,7 +109,7 @@ impl Permit {
         open.entry.first_byte_ms = Some(first_byte_ms);
         open.answered = (200..300).contains(&status);
         open.answered.then(|| FirstByte {
-            gate: Arc::clone(&self.gate),
+            settler: Arc::clone(&self.settler),
             rid: open.entry.id,
             status,
             at_ms: open.entry.admitted_at_ms.saturating_add_unsigned(first_byte_ms),
@@ -123,7 +119,7 @@ impl Permit {
     /// Ends the request: into the journal now, into the counters and the ledger soon.
     pub fn finish(mut self, ending: Ending) {
         if let Some(open) = self.open.take() {
-            self.gate.end(open, ending);
+            open.end(ending, &self.settler);
         }
     }
 }
@@ -134,7 +130,7 @@ impl Drop for Permit {
             // a panic is ours, whether or not the upstream had answered; a task that is dropped has lost its client
             let crashed = open.answered || std::thread::panicking();
             let outcome = if crashed { Outcome::Crashed } else { Outcome::ClientGone };
-            self.gate.end(open, Ending::bare(outcome));
+            open.end(Ending::bare(outcome), &self.settler);
         }
     }
 }
@@ -145,9 +141,9 @@ impl fmt::Debug for Permit {
     }
 }
 
-impl Gate {
-    fn end(&self, open: OpenRequest, ending: Ending) {
-        let OpenRequest { mut entry, domain, started, answered } = open;
+impl OpenRequest {
+    fn end(self, ending: Ending, settler: &Settler) {
+        let Self { mut entry, domain, started, answered } = self;
         entry.outcome = ending.outcome;
         entry.tokens = ending.tokens;
         entry.cost_micro_usd = ending.cost_micro_usd;
@@ -157,18 +153,7 @@ impl Gate {
         if !is_charged(ending.outcome, answered) {
             entry.charges.iter_mut().for_each(|charge| charge.amount = 0);
         }
-        let settlement = self.enter_end(&domain, &entry);
-        self.settler.settle(settlement);
-    }
-
-    /// Writes down that a request has ended. What is returned is still to be settled.
-    pub(super) fn enter_end(&self, domain: &Domain, entry: &Entry) -> Settlement {
-        let (settlement, written) = self.book.end(domain, entry);
-        if let Err(error) = written {
-            self.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");
-        }
-        settlement
+        settler.end(&domain, &entry);
     }
 }
 

@@ -2,12 +2,15 @@
 //! as totals. A crash loses the last seconds; a refusal costs nothing, so no money goes with them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Gate;
+use arc_swap::ArcSwap;
+
+use super::rules::Rules;
+use super::shared::{CountersTime, Parts};
 use crate::quota::Calendar;
-use crate::store::{RefusalTotal, StoreError};
+use crate::store::{Ledger, RefusalTotal, StoreError};
 
 /// How often the totals are written.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -16,25 +19,32 @@ const WRITE_EVERY: Duration = Duration::from_secs(5);
 const DAYS_MAX: usize = 3;
 
 /// The counts of one run.
-#[derive(Debug)]
-pub(super) struct Refusals {
+pub struct Refusals {
+    ledger: Arc<dyn Ledger>,
+    rules: Arc<ArcSwap<Rules>>,
+    time: Arc<CountersTime>,
     /// Names this run in the ledger.
     run: String,
     counts: Mutex<Counts>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Counts {
     days: BTreeMap<String, BTreeMap<&'static str, u64>>,
     is_written: bool,
 }
 
 impl Refusals {
-    pub fn new(run: String) -> Self {
-        Self { run, counts: Mutex::new(Counts { is_written: true, ..Counts::default() }) }
+    pub(super) fn new(parts: &Parts, rules: Arc<ArcSwap<Rules>>, time: Arc<CountersTime>) -> Self {
+        let counts = Mutex::new(Counts { is_written: true, ..Counts::default() });
+        let run = time.request_id().simple().to_string();
+        Self { ledger: Arc::clone(&parts.ledger), rules, time, run, counts }
     }
 
-    fn add(&self, day: &str, reason: &'static str) {
+    /// Counts a refusal; `reason` is a value of the metric label `outcome`.
+    pub fn add(&self, reason: &'static str) {
+        let today = Calendar::Day.period_at(self.time.now(), self.rules.load().policy.zone);
+        let day: &str = &today.id;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.is_written = false;
         if let Some(reasons) = counts.days.get_mut(day) {
@@ -72,37 +82,29 @@ impl Refusals {
     fn failed(&self) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).is_written = false;
     }
-}
-
-impl Gate {
-    /// Counts a refusal for analytics; `reason` is a value of the metric label `outcome`.
-    pub fn refused(&self, reason: &'static str) {
-        let rules = self.rules.load();
-        let day = Calendar::Day.period_at(self.now(), rules.policy.zone);
-        self.refusals.add(&day.id, reason);
-    }
 
     /// Writes what was refused since the last time.
     ///
     /// # Errors
     /// The ledger's: the next call writes them.
-    pub async fn write_refusals(&self) -> Result<(), StoreError> {
-        let totals = self.refusals.take();
+    pub async fn write(&self) -> Result<(), StoreError> {
+        let totals = self.take();
         if totals.is_empty() {
             return Ok(());
         }
-        let written = self.ledger.record_refusals(&self.refusals.run, &totals).await;
+        let written = self.ledger.record_refusals(&self.run, &totals).await;
         match &written {
-            Ok(()) => self.refusals.written(),
-            Err(_) => self.refusals.failed(),
+            Ok(()) => self.written(),
+            Err(_) => self.failed(),
         }
         written
     }
 
-    pub(super) async fn run_refusals(&self) {
+    /// Writes them now and then, for ever.
+    pub(super) async fn run(&self) {
         loop {
             tokio::time::sleep(WRITE_EVERY).await;
-            if let Err(error) = self.write_refusals().await {
+            if let Err(error) = self.write().await {
                 tracing::debug!(%error, "refusals are written later");
             }
         }

@@ -3,12 +3,11 @@
 
 use uuid::Uuid;
 
-use super::alerts::alerts;
-use super::{Rules, Who};
+use super::rules::{Rules, Who};
 use crate::clock::Timestamp;
 use crate::quota::{Charge, LimitHold, Rule, month_and_day};
 use crate::store::entry::Tokens;
-use crate::store::{Entry, MessageKey, Outcome};
+use crate::store::{Alerts, Entry, LimitAlert, MessageKey, Outcome};
 
 /// What a request asks for, once its body is read and its upstream chosen.
 #[derive(Clone, Debug)]
@@ -52,7 +51,8 @@ pub(super) fn entry(
     rules: &Rules,
     who: &Who,
     asked: Asked,
-    (rid, now): (Uuid, Timestamp),
+    rid: Uuid,
+    now: Timestamp,
     holds: &[LimitHold],
 ) -> Entry {
     let groups: Vec<String> = rules.policy.groups_of(&asked.model).iter().map(ToString::to_string).collect();
@@ -107,4 +107,26 @@ fn charge(held: &LimitHold) -> Option<Charge> {
         }),
         Rule::Open { .. } | Rule::Rate { .. } => None,
     }
+}
+
+/// Which thresholds the row carries to the ledger: those of its limits, if a webhook is there to be told.
+/// `None` costs nothing on the way: no webhook, or no limit with thresholds.
+fn alerts(rules: &Rules, holds: &[LimitHold]) -> Option<Alerts> {
+    if rules.webhooks.is_empty() {
+        return None;
+    }
+    // a limit of 0 blocks: it is never reached, it is just not there to be used
+    let watched = holds
+        .iter()
+        .map(|held| &held.limit)
+        .filter(|limit| !limit.alert_permille.is_empty() && limit.max > 0);
+    let limits: Vec<LimitAlert> = watched
+        .map(|limit| LimitAlert {
+            limit: limit.name.to_string(),
+            meter: limit.meter.as_str().to_owned(),
+            max: limit.max,
+            permille: limit.alert_permille.clone(),
+        })
+        .collect();
+    (!limits.is_empty()).then(|| Alerts { webhooks: rules.webhooks.clone(), limits })
 }

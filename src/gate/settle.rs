@@ -1,5 +1,5 @@
-//! Settlement: ended requests become use in the counters, off the request's path where the counters are on a server. A
-//! settle is repeated for a minute; one that is given up then makes its domain dirty.
+//! Settlement: ended requests are written down and become use in the counters, off the request's path where the counters
+//! are on a server. A settle is repeated for a minute; one that is given up then makes its domain dirty.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +9,14 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::GateCounts;
+use uuid::Uuid;
+
 use super::book::{Book, Settlement};
+use super::shared::{GateCounts, Parts};
 use crate::clock::Stopwatch;
-use crate::store::{Counters, Settled};
+use crate::quota::Domain;
+use crate::store::journal::OpenRequest;
+use crate::store::{Counters, Entry, Outcome, Settled};
 
 /// Settles that may wait. More mean that the counters have been away for long: their domains are loaded anew.
 const QUEUE_MAX: usize = 65_536;
@@ -37,18 +41,58 @@ pub(super) struct Settler {
 }
 
 impl Settler {
-    pub fn new(
-        counters: Arc<dyn Counters>,
-        fallback: Option<Arc<dyn Counters>>,
-        book: Arc<Book>,
-        counts: Arc<GateCounts>,
-    ) -> Self {
+    pub fn new(parts: &Parts, book: Arc<Book>, counts: Arc<GateCounts>) -> Self {
         let (to, from) = mpsc::channel(QUEUE_MAX);
+        let (counters, fallback) = (Arc::clone(&parts.counters), parts.fallback.clone());
         Self { counters, fallback, book, counts, to, from: Mutex::new(Some(from)) }
     }
 
+    /// An answer has begun, at `at_ms` since 1970: from here on the request is charged whatever happens to the gateway.
+    pub fn first_byte(&self, rid: Uuid, status: u16, at_ms: i64) {
+        if let Err(error) = self.book.first_byte(rid, status, at_ms) {
+            tracing::error!(%error, "the journal did not take the first byte of an answer");
+        }
+    }
+
+    /// A request has ended: it is written down, then settled.
+    pub fn end(&self, domain: &Domain, entry: &Entry) {
+        let settlement = self.enter_end(domain, entry);
+        self.settle(settlement);
+    }
+
+    /// Ends the requests that an earlier run of this gateway left open: charged if the upstream had answered.
+    pub fn end_crashed(&self, open: Vec<OpenRequest>) {
+        for OpenRequest { mut entry, first_byte } in open {
+            entry.outcome = Outcome::Crashed;
+            match first_byte {
+                Some((status, at_ms)) => {
+                    entry.status = status;
+                    entry.first_byte_ms = u64::try_from(at_ms - entry.admitted_at_ms).ok();
+                }
+                None => entry.charges.iter_mut().for_each(|charge| charge.amount = 0),
+            }
+            let settlement = self.enter_end(&Domain::from_text(&entry.domain), &entry);
+            // the hold of the crashed process need not wait for its lease
+            self.settle_soon(settlement);
+        }
+    }
+
+    /// A request took holds and never came to stand in the journal: they are given back.
+    pub fn release(&self, domain: &Domain, rid: Uuid) {
+        self.settle_soon(self.book.release(domain, rid));
+    }
+
+    fn enter_end(&self, domain: &Domain, entry: &Entry) -> Settlement {
+        let (settlement, written) = self.book.end(domain, entry);
+        if let Err(error) = written {
+            self.counts.unrecorded.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, id = %entry.id, "the journal did not take the end of a request");
+        }
+        settlement
+    }
+
     /// Settles at once where the counters can, else soon.
-    pub fn settle(&self, settlement: Settlement) {
+    fn settle(&self, settlement: Settlement) {
         let Settlement { domain, rid, charges, .. } = &settlement;
         let settled =
             if self.fallback.is_none() { self.counters.settle_now(domain, *rid, charges) } else { None };
@@ -59,7 +103,7 @@ impl Settler {
     }
 
     /// Hands a settlement over. Never waits.
-    pub fn settle_soon(&self, settlement: Settlement) {
+    fn settle_soon(&self, settlement: Settlement) {
         if let Err(refused) = self.to.try_send(settlement) {
             self.give_up(&refused.into_inner());
         }

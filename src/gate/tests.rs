@@ -88,7 +88,7 @@ impl Bench {
 
     /// Used and held of a limit, as the counters see it.
     pub async fn numbers(&self, who: &Who, limit: &str) -> (u64, u64) {
-        let view = self.gate.usage(who).await.unwrap();
+        let view = self.gate.reports.usage(who).await.unwrap();
         let limit = view.limits.iter().find(|view| &*view.limit.name == limit).unwrap();
         (limit.standing.used, limit.standing.held)
     }

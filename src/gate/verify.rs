@@ -1,10 +1,13 @@
 //! Counters against ledger, and the ledger against its own rows: the invariants as a command that operators run.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Gate;
+use super::book::Book;
+use super::shared::{CountersTime, GateCounts, Parts};
 use crate::quota::Domain;
-use crate::store::{Announcement, BucketTotal, DomainDump, DomainTotals, StoreError};
+use crate::store::journal::Journal;
+use crate::store::{Announcement, BucketTotal, Counters, DomainDump, DomainTotals, Ledger, StoreError};
 
 /// Domains compared in one step.
 const PAGE: u32 = 500;
@@ -48,7 +51,27 @@ impl Verification {
     }
 }
 
-impl Gate {
+/// Compares.
+pub struct Verifier {
+    counters: Arc<dyn Counters>,
+    ledger: Arc<dyn Ledger>,
+    journal: Arc<Journal>,
+    book: Arc<Book>,
+    time: Arc<CountersTime>,
+    counts: Arc<GateCounts>,
+}
+
+impl Verifier {
+    pub(super) fn new(
+        parts: &Parts,
+        book: Arc<Book>,
+        time: Arc<CountersTime>,
+        counts: Arc<GateCounts>,
+    ) -> Self {
+        let (counters, ledger) = (Arc::clone(&parts.counters), Arc::clone(&parts.ledger));
+        Self { counters, ledger, journal: Arc::clone(&parts.journal), book, time, counts }
+    }
+
     /// Compares every domain with usage in a running period. With `repair`, counters are set right where no request is
     /// in flight.
     ///
@@ -58,7 +81,7 @@ impl Gate {
         let mut found = Verification { pending: self.journal.pending_events(), ..Verification::default() };
         let mut after = String::new();
         loop {
-            let page = self.ledger.domains(&after, PAGE, self.now().as_millisecond()).await?;
+            let page = self.ledger.domains(&after, PAGE, self.time.now().as_millisecond()).await?;
             let Some(last) = page.last() else { break };
             last.as_str().clone_into(&mut after);
             for domain in &page {
@@ -90,7 +113,7 @@ impl Gate {
             found.cold += 1;
             return Ok(());
         };
-        let totals = self.ledger.load(domain, self.now().as_millisecond()).await?;
+        let totals = self.ledger.load(domain, self.time.now().as_millisecond()).await?;
         found.in_flight += dump.leases.len() as u64;
         for expected in self.expected(domain, totals) {
             let counted = counted(&dump, &expected);
@@ -113,7 +136,7 @@ impl Gate {
     /// The ledger's totals plus what stands in this gateway's journal only.
     fn expected(&self, domain: &Domain, totals: DomainTotals) -> Vec<BucketTotal> {
         let DomainTotals { mut buckets, recent, .. } = totals;
-        for announcement in self.book.announcements(domain, self.clock.now_ms()) {
+        for announcement in self.book.announcements(domain, self.time.own_ms()) {
             let Announcement::Ended { rid, charges } = announcement else { continue };
             if recent.contains(&rid) {
                 continue;

@@ -128,8 +128,8 @@ impl QuotaProxy {
         // who asks for a model that does not exist hears that, and not that the plan lacks it
         let candidates = config.upstreams.candidates(dialect.as_str(), model, turn);
         let mut waiting = candidates.map_err(|error| problem::of_no_upstream(&error))?.into();
-        self.gate.check_model(who, model).map_err(|denied| problem::of_denied(&denied))?;
-        let may_stand_in = |instead: &&String| self.gate.may_stand_in(who, model, instead);
+        who.check_model(model).map_err(|denied| problem::of_denied(&denied))?;
+        let may_stand_in = |instead: &&String| who.may_stand_in(model, instead);
         let stand_ins = config.upstreams.fallbacks(model).iter().filter(may_stand_in).cloned().collect();
         let (chosen, slot) =
             self.fleet.take(&mut waiting, self.age.elapsed_ms()).map_err(problem::of_full)?;

@@ -259,7 +259,7 @@ impl QuotaProxy {
             Stage::Forwarding(forward) => forward,
             Stage::Answered(Some(outcome)) => {
                 if outcome::is_refusal(outcome) {
-                    self.gate.refused(outcome);
+                    self.gate.refusals.add(outcome);
                 }
                 return self.metrics.request(&labels, outcome);
             }

@@ -142,7 +142,7 @@ async fn a_reset_opens_a_new_epoch_and_leaves_requests_in_flight_in_theirs() {
     let mut old = bench.gate.admit(&who, asked("gpt-4o")).await.unwrap();
     let audit =
         Audit { actor: "root", action: "usage.reset", subject: "alice", reason: "test", detail: "{}" };
-    bench.gate.reset_user("alice", audit).await.unwrap();
+    bench.gate.reports.reset_user("alice", audit).await.unwrap();
     assert_eq!(bench.numbers(&who, "premium").await, (0, 0));
     answer(&mut old, 200);
     old.finish(Ending::bare(Outcome::Ok));

@@ -55,11 +55,11 @@ async fn counters_that_lack_the_settle_of_a_killed_run_are_loaded_anew() {
     bench.counters.forget(domain).await.unwrap();
     assert!(bench.counters.rebuild(domain, &DomainTotals::default()).await.unwrap());
     assert_eq!(bench.numbers(&who, "premium").await, (0, 0), "the drift that is to be mended");
-    bench.gate.distrust(&[domain.to_string()]).await;
+    bench.gate.make_cold(&[domain.to_string()]).await;
     bench.conserved(&who, "premium", 1).await;
 
     bench.counters.set_down(true);
-    bench.gate.distrust(&[domain.to_string()]).await;
+    bench.gate.make_cold(&[domain.to_string()]).await;
     assert!(!bench.gate.is_mended(), "what cannot be made cold now is remembered");
     bench.counters.set_down(false);
     while !bench.gate.is_mended() {
@@ -166,20 +166,20 @@ async fn verify_finds_counts_and_repairs_a_counter_that_drifted() {
     let who = user(&bench, "alice", None, None);
     end(admit(&bench, &who).await.unwrap());
     bench.quiet().await;
-    assert!(bench.gate.verify(false).await.unwrap().is_clean());
+    assert!(bench.gate.verifier.verify(false).await.unwrap().is_clean());
     let mut total =
         bench.ledger.load(&who.subject.domain, bench.clock.now_ms()).await.unwrap().buckets.remove(0);
     total.used = 7;
     assert!(bench.counters.repair(&who.subject.domain, &total).await.unwrap(), "the counter is made wrong");
-    let found = bench.gate.verify(false).await.unwrap();
+    let found = bench.gate.verifier.verify(false).await.unwrap();
     assert_eq!(
         found.counters.iter().map(|found| (found.found, found.expected)).collect::<Vec<_>>(),
         [(7, 1)]
     );
     assert!(!found.is_clean());
     assert_eq!(bench.gate.counts().drift.load(std::sync::atomic::Ordering::Relaxed), 1);
-    assert!(bench.gate.verify(true).await.unwrap().is_clean());
-    assert!(bench.gate.verify(false).await.unwrap().counters.is_empty());
+    assert!(bench.gate.verifier.verify(true).await.unwrap().is_clean());
+    assert!(bench.gate.verifier.verify(false).await.unwrap().counters.is_empty());
 }
 
 #[tokio::test]

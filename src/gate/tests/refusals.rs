@@ -12,15 +12,15 @@ async fn by_day(bench: &Bench) -> Vec<(String, u64)> {
 #[tokio::test]
 async fn refusals_are_written_as_totals_of_their_day() {
     let bench = Bench::new(OnOutage::Deny).await;
-    bench.gate.refused("refused_quota");
-    bench.gate.refused("refused_rate");
-    bench.gate.write_refusals().await.unwrap();
+    bench.gate.refusals.add("refused_quota");
+    bench.gate.refusals.add("refused_rate");
+    bench.gate.refusals.write().await.unwrap();
     assert_eq!(by_day(&bench).await, [("2026-11-24".to_owned(), 2)]);
-    bench.gate.refused("refused_quota");
+    bench.gate.refusals.add("refused_quota");
     bench.clock.advance(Duration::from_secs(12 * 3600));
-    bench.gate.refused("refused_quota");
-    bench.gate.write_refusals().await.unwrap();
-    bench.gate.write_refusals().await.unwrap();
+    bench.gate.refusals.add("refused_quota");
+    bench.gate.refusals.write().await.unwrap();
+    bench.gate.refusals.write().await.unwrap();
     assert_eq!(by_day(&bench).await, [("2026-11-24".to_owned(), 3), ("2026-11-25".to_owned(), 1)]);
 }
 
@@ -29,8 +29,8 @@ async fn refusals_are_written_as_totals_of_their_day() {
 async fn days_that_are_over_are_forgotten_here_and_not_there() {
     let bench = Bench::new(OnOutage::Deny).await;
     for _ in 0..6 {
-        bench.gate.refused("refused_auth");
-        bench.gate.write_refusals().await.unwrap();
+        bench.gate.refusals.add("refused_auth");
+        bench.gate.refusals.write().await.unwrap();
         bench.clock.advance(Duration::from_secs(24 * 3600));
     }
     let days = by_day(&bench).await;
