@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{ConfigArg, print};
+use super::config::ConfigArg;
+use super::print;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;

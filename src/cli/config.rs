@@ -1,20 +1,34 @@
-//! `tollgate config`: what can be said of the configuration without a file.
+//! Which configuration file a command reads, and `tollgate config`: what can be said of the configuration without one.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::print;
-use crate::config;
+use crate::config::{Settings, json_schema, load};
 
-/// Arguments of `config`.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    #[command(subcommand)]
-    what: What,
+/// Which configuration.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file.
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/tollgate.toml")]
+    pub file: PathBuf,
 }
 
+impl ConfigArg {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// All its problems.
+    pub fn load(&self) -> Result<Settings> {
+        Ok(load(&self.file, &|name| std::env::var(name).ok())?)
+    }
+}
+
+/// What `tollgate config` prints.
 #[derive(Debug, Subcommand)]
-enum What {
+pub enum ConfigCommand {
     /// Print the JSON Schema (draft 2020-12) of the configuration file, for editors.
     Schema,
 }
@@ -23,9 +37,9 @@ enum What {
 ///
 /// # Errors
 /// None in practice: the schema is always text.
-pub fn run(args: &ConfigArgs) -> Result<()> {
-    match args.what {
-        What::Schema => print::line(serde_json::to_string_pretty(&config::json_schema())?),
+pub fn run(command: &ConfigCommand) -> Result<()> {
+    match command {
+        ConfigCommand::Schema => print::line(serde_json::to_string_pretty(&json_schema())?),
     }
     Ok(())
 }

@@ -5,22 +5,16 @@ mod check;
 mod client;
 mod config;
 mod demo;
-mod migrate;
 mod operate;
 mod print;
 mod run;
 pub mod stub;
 mod token;
-mod usage;
 mod webhooks;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
-
-use crate::config::{Settings, load};
+use clap::{Parser, Subcommand};
 
 /// A reverse-proxy quota gateway for LLM providers.
 #[derive(Debug, Parser)]
@@ -39,13 +33,14 @@ enum Command {
     /// Check the configuration, all problems at once.
     Check(check::CheckArgs),
     /// Print the JSON Schema of the configuration, for editors.
-    Config(config::ConfigArgs),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a token signed with the first issuer that has a secret.
     Token(token::TokenArgs),
     /// Show a user's usage, from the running gateway.
-    Usage(usage::UsageArgs),
+    Usage(operate::UsageArgs),
     /// Reset a user's counters for the running periods, through the running gateway. The ledger keeps its rows.
-    Reset(usage::ResetArgs),
+    Reset(operate::ResetArgs),
     /// Explain whether a user's next message on a model passes, from the running gateway.
     Explain(operate::ExplainArgs),
     /// Compare the counters with the ledger, through the running gateway.
@@ -55,25 +50,7 @@ enum Command {
     /// List the webhooks that are not delivered, or send them again, through the running gateway.
     Webhooks(webhooks::WebhooksArgs),
     /// Create or upgrade the ledger's tables (also done at start unless `storage.migrate = false`).
-    Migrate(migrate::MigrateArgs),
-}
-
-/// Which configuration.
-#[derive(Clone, Debug, Args)]
-pub struct ConfigArg {
-    /// The configuration file.
-    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/tollgate.toml")]
-    file: PathBuf,
-}
-
-impl ConfigArg {
-    /// Reads and checks the file.
-    ///
-    /// # Errors
-    /// All its problems.
-    pub fn load(&self) -> Result<Settings> {
-        Ok(load(&self.file, &|name| std::env::var(name).ok())?)
-    }
+    Migrate(config::ConfigArg),
 }
 
 /// Runs the command line. The only way out of the program.
@@ -86,15 +63,15 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Config(args) => config::run(&args),
+        Command::Config(command) => config::run(&command),
         Command::Token(args) => token::run(&args),
-        Command::Usage(args) => usage::show(&args),
-        Command::Reset(args) => usage::reset(&args),
+        Command::Usage(args) => operate::usage(&args),
+        Command::Reset(args) => operate::reset(&args),
         Command::Explain(args) => operate::explain(&args),
         Command::Verify(args) => operate::verify(&args),
         Command::Analytics(args) => analytics::show(&args),
         Command::Webhooks(args) => webhooks::run(&args),
-        Command::Migrate(args) => migrate::run(&args),
+        Command::Migrate(config) => run::migrate(&config),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,34 @@
-//! `tollgate explain` and `tollgate verify`: why a user may or may not send, and whether the counters are right.
+//! `tollgate usage`, `reset`, `explain` and `verify`: what a user has used, why they may or may not send, and whether
+//! the counters are right.
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
-use super::client::Call;
-use super::usage::{number, text};
-use super::{ConfigArg, client, print};
+use super::client::{ApiArgs, items, number, text};
+use super::print;
+
+/// Arguments of `usage`.
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    /// The user's id.
+    user: String,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Arguments of `reset`.
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// The user's id.
+    user: String,
+    /// Why; it stands in the audit log.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    api: ApiArgs,
+}
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -17,10 +39,7 @@ pub struct ExplainArgs {
     #[arg(long)]
     model: String,
     #[command(flatten)]
-    config: ConfigArg,
-    /// Print the API's JSON.
-    #[arg(long)]
-    json: bool,
+    api: ApiArgs,
 }
 
 /// Arguments of `verify`.
@@ -30,92 +49,94 @@ pub struct VerifyArgs {
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
-    config: ConfigArg,
-    /// Print the API's JSON.
-    #[arg(long)]
-    json: bool,
+    api: ApiArgs,
+}
+
+/// Shows usage.
+///
+/// # Errors
+/// See [`ApiArgs::ask`].
+pub fn usage(args: &UsageArgs) -> Result<()> {
+    args.api.ask(Method::GET, "/api/usage", &[("userId", &args.user)], None, usage_table)?;
+    Ok(())
+}
+
+/// Resets usage.
+///
+/// # Errors
+/// See [`ApiArgs::ask`].
+pub fn reset(args: &ResetArgs) -> Result<()> {
+    let body = Some(json!({ "reason": args.reason }));
+    args.api.ask(Method::DELETE, "/api/usage", &[("userId", &args.user)], body, |answer| {
+        print::line(format_args!("reset `{}` at {}", args.user, text(answer, "resetAt")));
+        usage_table(&answer["usage"]);
+    })?;
+    Ok(())
+}
+
+fn usage_table(usage: &Value) {
+    print::line(format_args!("user {}  plan {}", text(usage, "userId"), text(usage, "plan")));
+    for limit in items(usage, "limits") {
+        let (used, max, held) = (number(limit, "used"), number(limit, "max"), number(limit, "held"));
+        let per = limit["per"].as_str().map_or_else(|| "at once".to_owned(), |per| format!("a {per}"));
+        let open = if held > 0 { format!(", {held} in progress") } else { String::new() };
+        let resets = limit["resetsAt"].as_str().map(|at| format!(", resets {at}")).unwrap_or_default();
+        print::line(format_args!("  {:<12} {used} of {max} {per}{open}{resets}", text(limit, "name")));
+    }
 }
 
 /// Explains.
 ///
 /// # Errors
-/// See [`client::call`].
+/// See [`ApiArgs::ask`].
 pub fn explain(args: &ExplainArgs) -> Result<()> {
     let query = [("userId", args.user.as_str()), ("model", args.model.as_str())];
-    let found = client::call(
-        &args.config.load()?,
-        &Call { method: reqwest::Method::GET, path: "/api/explain", query: &query, body: None },
-    )?;
-    if args.json {
-        print::line(found);
-        return Ok(());
-    }
-    let groups: Vec<&str> =
-        found["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    print::line(format_args!(
-        "user {}  plan {}  domain {}",
-        args.user,
-        text(&found, "/plan"),
-        text(&found, "/domain")
-    ));
-    print::line(format_args!(
-        "model {}  groups {}",
-        args.model,
-        if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }
-    ));
-    for limit in found["limits"].as_array().into_iter().flatten() {
-        let (used, held, max) = (number(limit, "/used"), number(limit, "/held"), number(limit, "/max"));
-        let (bucket, ledger) = (text(limit, "/bucket"), number(limit, "/ledgerUsed"));
-        print::line(format_args!(
-            "  {:<12} {used} used + {held} held of {max}   {bucket} epoch {}, ledger {ledger}",
-            text(limit, "/name"),
-            number(limit, "/epoch")
-        ));
-    }
-    for hold in found["holds"].as_array().into_iter().flatten() {
-        print::line(format_args!(
-            "  in flight {}, lease ends {}",
-            text(hold, "/id"),
-            text(hold, "/leaseEndsAt")
-        ));
-    }
-    print::line(text(&found, "/verdict"));
+    args.api.ask(Method::GET, "/api/explain", &query, None, |found| {
+        let (plan, domain) = (text(found, "plan"), text(found, "domain"));
+        print::line(format_args!("user {}  plan {plan}  domain {domain}", args.user));
+        let groups: Vec<&str> = items(found, "groups").iter().filter_map(Value::as_str).collect();
+        let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
+        print::line(format_args!("model {}  groups {groups}", args.model));
+        for limit in items(found, "limits") {
+            let (used, held, max) = (number(limit, "used"), number(limit, "held"), number(limit, "max"));
+            let (name, bucket) = (text(limit, "name"), text(limit, "bucket"));
+            let (epoch, ledger) = (number(limit, "epoch"), number(limit, "ledgerUsed"));
+            print::line(format_args!(
+                "  {name:<12} {used} used + {held} held of {max}   {bucket} epoch {epoch}, ledger {ledger}"
+            ));
+        }
+        for hold in items(found, "holds") {
+            let (id, end) = (text(hold, "id"), text(hold, "leaseEndsAt"));
+            print::line(format_args!("  in flight {id}, lease ends {end}"));
+        }
+        print::line(text(found, "verdict"));
+    })?;
     Ok(())
 }
 
 /// Verifies.
 ///
 /// # Errors
-/// Differences that are left; see also [`client::call`].
+/// Differences that are left; see also [`ApiArgs::ask`].
 pub fn verify(args: &VerifyArgs) -> Result<()> {
-    let repair = if args.repair { "true" } else { "false" };
-    let call =
-        Call { method: reqwest::Method::POST, path: "/api/verify", query: &[("repair", repair)], body: None };
-    let found = client::call(&args.config.load()?, &call)?;
-    let counters = found["counters"].as_array().cloned().unwrap_or_default();
-    let ledger = found["ledger"].as_array().cloned().unwrap_or_default();
-    if args.json {
-        print::line(&found);
-    } else {
-        for (what, differences) in [("counter", &counters), ("ledger", &ledger)] {
-            for found in differences {
+    let query = [("repair", if args.repair { "true" } else { "false" })];
+    let found = args.api.ask(Method::POST, "/api/verify", &query, None, |found| {
+        let mut count = 0;
+        for (what, list) in [("counter", "counters"), ("ledger", "ledger")] {
+            for found in items(found, list) {
+                count += 1;
                 let repaired = if found["repaired"] == Value::Bool(true) { ", repaired" } else { "" };
-                let (is, should) = (number(found, "/found"), number(found, "/expected"));
-                print::line(format_args!(
-                    "{what} {} {}: {is}, should be {should}{repaired}",
-                    text(found, "/domain"),
-                    text(found, "/bucket")
-                ));
+                let (domain, bucket) = (text(found, "domain"), text(found, "bucket"));
+                let (is, should) = (number(found, "found"), number(found, "expected"));
+                print::line(format_args!("{what} {domain} {bucket}: {is}, should be {should}{repaired}"));
             }
         }
-        let (domains, cold, open) =
-            (number(&found, "/domains"), number(&found, "/cold"), number(&found, "/inFlight"));
-        let count = counters.len() + ledger.len();
+        let (domains, cold) = (number(found, "domains"), number(found, "cold"));
+        let (open, pending) = (number(found, "inFlight"), number(found, "pending"));
         print::line(format_args!(
-            "{count} differences in {domains} domains ({cold} not loaded, {open} requests in flight, {} records pending)",
-            number(&found, "/pending")
+            "{count} differences in {domains} domains ({cold} not loaded, {open} requests in flight, {pending} records pending)"
         ));
-    }
+    })?;
     if found["clean"] != Value::Bool(true) {
         bail!(
             "counters and ledger differ\nhint: run it again when no request is in flight; `--repair` sets the counters right"

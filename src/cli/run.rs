@@ -1,9 +1,10 @@
-//! `tollgate run`: the gateway.
+//! `tollgate run`: the gateway; and `tollgate migrate`: its tables alone.
 
 use anyhow::Result;
 use clap::Args;
 
-use super::ConfigArg;
+use super::config::ConfigArg;
+use super::print;
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::telemetry;
@@ -28,4 +29,14 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let clock = args.clock_shift.map_or_else(Clock::system, Clock::shifted);
     let app = App::new(settings, clock)?.with_reload(args.config.file.clone());
     app::runtime()?.block_on(async { app.run(app::on_signals()?).await })
+}
+
+/// Creates or upgrades the tables.
+///
+/// # Errors
+/// A database that cannot be reached or upgraded.
+pub fn migrate(config: &ConfigArg) -> Result<()> {
+    app::runtime()?.block_on(app::migrate(&config.load()?))?;
+    print::line("the tables are up to date");
+    Ok(())
 }

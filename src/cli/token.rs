@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use clap::Args;
 
-use super::{ConfigArg, print};
+use super::config::ConfigArg;
+use super::print;
 use crate::auth::{TokenRequest, first_with_secret, sign};
 use crate::clock::Clock;
 use crate::config::Settings;

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde_json::json;
 
-use super::client::Call;
-use super::usage::{number, text};
-use super::{ConfigArg, client, print};
+use super::client::{ApiArgs, items, number, text};
+use super::print;
 
 /// Arguments of `webhooks`.
 #[derive(Debug, Args)]
@@ -15,24 +15,15 @@ pub struct WebhooksArgs {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
-    list: ListArgs,
+    list: ApiArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List what is pending and what was given up, newest first (also without `list`).
-    List(ListArgs),
+    List(ApiArgs),
     /// Send one message, or all that were given up, again at once.
     Retry(RetryArgs),
-}
-
-#[derive(Debug, Args)]
-struct ListArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// Print the API's JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -47,47 +38,35 @@ struct RetryArgs {
     #[arg(long, default_value = "")]
     reason: String,
     #[command(flatten)]
-    config: ConfigArg,
-    /// Print the API's JSON.
-    #[arg(long)]
-    json: bool,
+    api: ApiArgs,
 }
 
 /// Lists or retries.
 ///
 /// # Errors
-/// See [`client::call`].
+/// See [`ApiArgs::ask`].
 pub fn run(args: &WebhooksArgs) -> Result<()> {
     match &args.action {
         None => list(&args.list),
-        Some(Action::List(args)) => list(args),
+        Some(Action::List(api)) => list(api),
         Some(Action::Retry(args)) => retry(args),
     }
 }
 
-fn list(args: &ListArgs) -> Result<()> {
-    let call = Call { method: reqwest::Method::GET, path: "/api/webhooks", query: &[], body: None };
-    let found = client::call(&args.config.load()?, &call)?;
-    if args.json {
-        print::line(found);
-        return Ok(());
-    }
-    for item in found["items"].as_array().into_iter().flatten() {
-        let when = match text(item, "/state") {
-            "dead" => format!("given up {}", text(item, "/deadAt")),
-            _ => format!("next try {}", text(item, "/nextTryAt")),
-        };
-        print::line(format_args!(
-            "{}  {}  {}  attempts {}  {when}  {}",
-            text(item, "/id"),
-            text(item, "/webhook"),
-            text(item, "/type"),
-            number(item, "/attempts"),
-            text(item, "/lastError"),
-        ));
-    }
-    let (pending, dead) = (number(&found, "/pending"), number(&found, "/dead"));
-    print::line(format_args!("{pending} pending, {dead} given up"));
+fn list(api: &ApiArgs) -> Result<()> {
+    api.ask(Method::GET, "/api/webhooks", &[], None, |found| {
+        for item in items(found, "items") {
+            let when = match text(item, "state") {
+                "dead" => format!("given up {}", text(item, "deadAt")),
+                _ => format!("next try {}", text(item, "nextTryAt")),
+            };
+            let (id, webhook, kind) = (text(item, "id"), text(item, "webhook"), text(item, "type"));
+            let (attempts, error) = (number(item, "attempts"), text(item, "lastError"));
+            print::line(format_args!("{id}  {webhook}  {kind}  attempts {attempts}  {when}  {error}"));
+        }
+        let (pending, dead) = (number(found, "pending"), number(found, "dead"));
+        print::line(format_args!("{pending} pending, {dead} given up"));
+    })?;
     Ok(())
 }
 
@@ -96,13 +75,8 @@ fn retry(args: &RetryArgs) -> Result<()> {
         Some(id) => json!({ "id": id, "reason": args.reason }),
         None => json!({ "all": true, "reason": args.reason }),
     };
-    let call =
-        Call { method: reqwest::Method::POST, path: "/api/webhooks/retry", query: &[], body: Some(what) };
-    let found = client::call(&args.config.load()?, &call)?;
-    if args.json {
-        print::line(found);
-    } else {
-        print::line(format_args!("{} will be sent again", number(&found, "/retried")));
-    }
+    args.api.ask(Method::POST, "/api/webhooks/retry", &[], Some(what), |found| {
+        print::line(format_args!("{} will be sent again", number(found, "retried")));
+    })?;
     Ok(())
 }

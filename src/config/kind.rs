@@ -82,16 +82,6 @@ impl ValueKind {
 }
 
 impl TableSpec {
-    /// A table that always holds `required`.
-    pub(super) const fn new(required: &'static [&'static str], keys: &'static [&'static [KeySpec]]) -> Self {
-        Self { keys, required, later: &[] }
-    }
-
-    /// The same with names of keys to come.
-    pub(super) const fn with_later(self, later: &'static [&'static str]) -> Self {
-        Self { later, ..self }
-    }
-
     /// All keys, in their order.
     pub(super) fn all(&self) -> impl Iterator<Item = &'static KeySpec> {
         self.keys.iter().copied().flatten()
@@ -133,4 +123,20 @@ macro_rules! described {
         }),+]
     };
 }
-pub(super) use described;
+
+/// Descriptions of tables: what always stands in each and what a later version will read, then its keys. Keys that
+/// tables share stand there by the name of their list.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident $(requires $required:tt)? $(later $later:tt)? = $($part:tt),+)+) => {
+        $($(#[$doc])* pub(super) static $name: TableSpec = TableSpec {
+            required: tables!(@list $($required)?),
+            later: tables!(@list $($later)?),
+            keys: &[$(tables!(@keys $part)),+],
+        };)+
+    };
+    (@list) => { &[] };
+    (@list $list:tt) => { &$list };
+    (@keys { $($keys:tt)+ }) => { described! { $($keys)+ } };
+    (@keys $shared:ident) => { $shared };
+}
+pub(super) use {described, tables};

@@ -2,63 +2,49 @@
 //!
 //! Owns which keys of that table go together. Must not know plans.
 
+use super::keys::{METERS, SCOPES, WINDOWS};
 use super::models::Groups;
-use super::reading::{Reported, quoted};
-use super::section::Section;
-use super::setting::{Setting, all};
+use super::reading::{Reported, all, gather, quoted};
+use super::setting::Setting;
 use super::value::{self, Names};
-use super::words::{METERS, SCOPES, WINDOWS};
 use crate::quota::{Limit, Meter, Window};
 
 /// Each is one message a period and webhook; nobody reads more.
 const ALERTS_MAX: usize = 8;
 
 /// Reads the limits of one plan; each has its own name.
-pub(super) fn read(sections: &[Section<'_>], groups: &Groups) -> Result<Vec<Limit>, Reported> {
+pub(super) fn read(sections: &[Setting<'_>], groups: &Groups) -> Result<Vec<Limit>, Reported> {
     let mut names = Names::new(value::is_name);
     all(sections.iter().map(|section| limit(section, &mut names, groups)))
 }
 
-fn limit(section: &Section<'_>, names: &mut Names, groups: &Groups) -> Result<Limit, Reported> {
-    let name = names.take(section);
-    let meter = section.read("meter").and_then(|setting| setting.word(&METERS));
-    let models = section.optional("models", |setting| groups.models(setting));
-    let scope = section.read("scope").and_then(|setting| setting.word(&SCOPES));
-    let max = section.read("max").and_then(|setting| setting.whole());
-    let window = window(section, meter);
-    let alert_permille = alert(section, window);
-    Ok(Limit {
-        name: name?.into(),
-        meter: meter?,
-        models: models?,
-        scope: scope?,
-        max: max?,
-        window: window?,
-        alert_permille: alert_permille?,
+fn limit(section: &Setting<'_>, names: &mut Names, groups: &Groups) -> Result<Limit, Reported> {
+    gather!(Limit {
+        name: names.take(section).map(Into::into),
+        meter: section.read("meter", |setting| setting.word(&METERS)),
+        models: section.optional("models", |setting| groups.models(setting)),
+        scope: section.read("scope", |setting| setting.word(&SCOPES)),
+        max: section.read("max", Setting::whole),
+        window: window(section, meter),
+        alert_permille: alert(section, window),
     })
 }
 
 /// The thresholds, in thousandths, rising.
-fn alert(section: &Section<'_>, window: Result<Window, Reported>) -> Result<Vec<u16>, Reported> {
+fn alert(section: &Setting<'_>, window: Result<Window, Reported>) -> Result<Vec<u16>, Reported> {
     let Some(setting) = section.get("alert") else { return Ok(Vec::new()) };
     if let Ok(Window::Rate(_) | Window::Open) = window {
         let hint =
             "a limit of a second or a minute, or of what is open at once, is reached all the time".to_owned();
-        return Err(setting.wrong(
-            "`alert` on a short limit",
-            "`alert` beside `per` of an hour or longer",
-            Some(hint),
-        ));
+        let allowed = "`alert` beside `per` of an hour or longer";
+        return Err(setting.wrong("`alert` on a short limit", allowed, Some(hint)));
     }
     let mut permille = all(setting.elements()?.iter().map(threshold))?;
     permille.sort_unstable();
     permille.dedup();
     if permille.is_empty() || permille.len() > ALERTS_MAX {
-        return Err(setting.wrong(
-            format!("{} thresholds", permille.len()),
-            format!("1 to {ALERTS_MAX}"),
-            None,
-        ));
+        let found = format!("{} thresholds", permille.len());
+        return Err(setting.wrong(found, format!("1 to {ALERTS_MAX}"), None));
     }
     Ok(permille)
 }
@@ -76,7 +62,7 @@ fn threshold(element: &Setting<'_>) -> Result<u16, Reported> {
 }
 
 /// Over what the limit counts: `per`, except for what is open at once.
-fn window(section: &Section<'_>, meter: Result<Meter, Reported>) -> Result<Window, Reported> {
+fn window(section: &Setting<'_>, meter: Result<Meter, Reported>) -> Result<Window, Reported> {
     match (meter, section.get("per")) {
         (Ok(Meter::InFlight), None) => Ok(Window::Open),
         (Ok(Meter::InFlight), Some(per)) => {
@@ -85,6 +71,6 @@ fn window(section: &Section<'_>, meter: Result<Meter, Reported>) -> Result<Windo
         }
         (Err(reported), None) => Err(reported),
         (_, Some(per)) => per.word(&WINDOWS),
-        (Ok(Meter::Messages | Meter::Background), None) => section.read("per")?.word(&WINDOWS),
+        (Ok(Meter::Messages | Meter::Background), None) => section.read("per", |per| per.word(&WINDOWS)),
     }
 }

@@ -4,7 +4,6 @@
 //! Must not know more of other rooms than the structs it fills.
 
 mod apps;
-mod certificates;
 mod expand;
 mod file;
 mod issuers;
@@ -21,16 +20,15 @@ mod quota;
 mod reading;
 mod routing;
 mod schema;
-mod section;
 mod server;
 mod setting;
 mod settings;
 mod storage;
+mod table;
 mod upstreams;
 mod url;
 mod value;
 mod webhooks;
-mod words;
 
 use std::path::Path;
 
@@ -44,8 +42,7 @@ pub use settings::{
 };
 
 use crate::auth::IssuerSettings;
-use reading::{Reading, Reported};
-use section::Section;
+use reading::{Reading, Reported, gather};
 use setting::Setting;
 
 /// Reads and checks a configuration file. `env` gives the value of an environment variable.
@@ -75,7 +72,7 @@ pub fn parse(
 ) -> Result<Settings, Problems> {
     let reading = Reading::new(file_name, text, env);
     let settings = file::document(&reading, text)
-        .and_then(|document| settings(&Section::root(&reading, document.as_table(), keys::ROOT), &reading));
+        .and_then(|document| settings(&Setting::root(&reading, document.as_table(), &keys::ROOT), &reading));
     reading.finish(settings)
 }
 
@@ -84,39 +81,30 @@ pub fn example() -> &'static str {
     include_str!("../../config/tollgate.toml")
 }
 
-fn settings(root: &Section<'_>, reading: &Reading<'_>) -> Result<Settings, Reported> {
-    let server = server::read(root);
-    let storage = storage::read(root);
-    let quota = quota::read(root);
+fn settings(root: &Setting<'_>, reading: &Reading<'_>) -> Result<Settings, Reported> {
     let mut issuers = issuers::read(root);
     let apps = match &mut issuers {
         Ok(issuers) => apps::read(root, issuers),
         // what else is wrong is told all the same
         Err(reported) => apps::read(root, &mut Vec::new()).and(Err(*reported)),
     };
-    let upstreams = upstreams::read(root);
-    let routing = routing::read(root, upstreams.as_deref().ok());
-    let prices = prices::read(root, reading);
-    let someone = someone_may_call(root, &issuers, &apps);
-    let webhooks = webhooks::read(root);
-    someone?;
-    Ok(Settings {
-        server: server?,
-        storage: storage?,
-        quota: quota?,
-        issuers: issuers?,
-        apps: apps?,
-        upstreams: upstreams?,
-        routing: routing?,
-        prices: prices?,
-        prices_file: prices::named_file(root),
-        webhooks: webhooks?,
+    gather!(Settings {
+        server: server::read(root),
+        storage: storage::read(root),
+        quota: quota::read(root),
+        upstreams: upstreams::read(root),
+        routing: routing::read(root, upstreams.as_deref().ok()),
+        prices: prices::read(root, reading),
+        prices_file: Ok(prices::named_file(root)),
+        apps: someone_may_call(root, &issuers, &apps).and(apps),
+        issuers: issuers,
+        webhooks: webhooks::read(root),
     })
 }
 
 /// Without an issuer and without an anonymous plan, every request would be refused.
 fn someone_may_call(
-    root: &Section<'_>,
+    root: &Setting<'_>,
     issuers: &Result<Vec<IssuerSettings>, Reported>,
     apps: &Result<AppSettings, Reported>,
 ) -> Result<(), Reported> {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::keys::NAME_ALLOWED;
 use super::nearest::did_you_mean;
-use super::reading::{Reported, listed, quoted};
-use super::section::Section;
+use super::reading::{Reported, gather, quoted};
 use super::setting::Setting;
 use super::value;
 use crate::quota::{Group, ModelSet, Pattern};
@@ -21,9 +20,9 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Reads `[groups]`.
-    pub(super) fn read(root: &Section<'_>) -> Self {
+    pub(super) fn read(root: &Setting<'_>) -> Self {
         let section = root.section("groups");
-        let settings = section.iter().flat_map(Section::settings);
+        let settings = section.iter().flat_map(Setting::settings);
         let by_name = settings.map(|setting| (setting.name.into(), group(&setting))).collect();
         Self { by_name, is_table: section.map(|_| ()) }
     }
@@ -41,7 +40,7 @@ impl Groups {
         Ok(ModelSet { written, patterns: patterns.concat() })
     }
 
-    /// The group that an setting names; `absent` need not be there.
+    /// The group that a setting names; `absent` need not be there.
     pub(super) fn named(&self, setting: &Setting<'_>, absent: &str) -> Result<String, Reported> {
         let name = setting.text()?;
         if name == absent || self.by_name.contains_key(name.as_str()) {
@@ -72,25 +71,17 @@ impl Groups {
         let known: Vec<String> = self.by_name.keys().map(|name| format!("{mark}{name}")).collect();
         let written = format!("{mark}{name}");
         let hint = did_you_mean(&written, known.iter().map(String::as_str));
-        let allowed = if known.is_empty() {
-            "the name of a group, of which there is none yet".to_owned()
-        } else {
-            format!("the name of a group: {}", listed(known.iter().map(String::as_str)))
-        };
+        let allowed = value::one_of("group", known.iter().map(String::as_str));
         setting.wrong(quoted(&written), allowed, hint)
     }
 }
 
 fn group(setting: &Setting<'_>) -> Result<Group, Reported> {
-    let name = if value::is_name(setting.name) {
-        Ok(setting.name.into())
-    } else {
-        let hint = setting
-            .name
-            .strip_prefix('@')
-            .map(|bare| format!("write `{bare}`: the `@` stands where it is used"));
-        Err(setting.wrong_key(NAME_ALLOWED, hint))
-    };
-    let patterns = value::patterns(setting);
-    Ok(Group { name: name?, patterns: patterns? })
+    let bare = setting.name.strip_prefix('@');
+    let hint = || bare.map(|bare| format!("write `{bare}`: the `@` stands where it is used"));
+    let is_name = value::is_name(setting.name);
+    gather!(Group {
+        name: if is_name { Ok(setting.name.into()) } else { Err(setting.wrong_key(NAME_ALLOWED, hint())) },
+        patterns: value::patterns(setting),
+    })
 }

@@ -9,9 +9,8 @@ use super::keys::NAME_ALLOWED;
 use super::limit;
 use super::models::Groups;
 use super::nearest::did_you_mean;
-use super::reading::{Reported, listed, quoted};
-use super::section::Section;
-use super::setting::{Setting, all};
+use super::reading::{Reported, all, quoted};
+use super::setting::Setting;
 use super::value;
 use crate::quota::{Limit, ModelSet, Plan};
 
@@ -56,9 +55,9 @@ enum Base<'a> {
 
 impl<'a> Plans<'a> {
     /// Reads `[plans]`.
-    pub(super) fn read(root: &Section<'a>, groups: &Groups) -> Self {
+    pub(super) fn read(root: &Setting<'a>, groups: &Groups) -> Self {
         let section = root.section("plans");
-        let settings = section.iter().flat_map(Section::settings);
+        let settings = section.iter().flat_map(Setting::settings);
         let by_name = settings.map(|setting| (setting.name, written(&setting, groups))).collect();
         let mut plans = Self { by_name, is_table: section.map(|_| ()) };
         let check = |name: &&'a str| Some((*name, plans.check_line(name).err()?));
@@ -69,7 +68,7 @@ impl<'a> Plans<'a> {
         plans
     }
 
-    /// The plan that an setting names.
+    /// The plan that a setting names.
     pub(super) fn named(&self, setting: &Setting<'_>) -> Result<Arc<str>, Reported> {
         let name = setting.text()?;
         if self.by_name.contains_key(name.as_str()) {
@@ -80,10 +79,7 @@ impl<'a> Plans<'a> {
 
     /// What a key that names a plan may hold.
     pub(super) fn allowed(&self) -> String {
-        if self.by_name.is_empty() {
-            return "the name of a plan, of which there is none yet".to_owned();
-        }
-        format!("the name of a plan: {}", listed(self.by_name.keys().copied()))
+        value::one_of("plan", self.by_name.keys().copied())
     }
 
     /// The plans with all they take over, if all are sound.
@@ -172,7 +168,7 @@ impl<'a> Plans<'a> {
 
 fn written<'a>(setting: &Setting<'a>, groups: &Groups) -> Written<'a> {
     let name = if value::is_name(setting.name) { Ok(()) } else { Err(setting.wrong_key(NAME_ALLOWED, None)) };
-    let section = match setting.section() {
+    let section = match setting.as_section() {
         Ok(section) => section,
         Err(reported) => return Written { extends: None, draft: Err(reported) },
     };
@@ -185,7 +181,7 @@ fn written<'a>(setting: &Setting<'a>, groups: &Groups) -> Written<'a> {
 }
 
 fn base<'a>(
-    section: &Section<'a>,
+    section: &Setting<'a>,
     extends: &Result<Option<Parent<'a>>, Reported>,
     groups: &Groups,
 ) -> Result<Base<'a>, Reported> {

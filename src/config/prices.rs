@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 use super::keys::PRICE_LIST;
-use super::reading::{Reading, Reported, quoted};
-use super::section::Section;
-use super::setting::{Setting, all};
+use super::reading::{Reading, Reported, all, gather, quoted};
+use super::setting::Setting;
 use super::value;
 use crate::quota::{Price, PriceLine, PriceList};
 
@@ -20,21 +19,22 @@ const SHIPPED: &str = include_str!("../../config/prices.toml");
 const SHIPPED_NAME: &str = "config/prices.toml (built in)";
 
 /// The list that `prices.file` names, if it names one that is its own file.
-pub(super) fn named_file(root: &Section<'_>) -> Option<PathBuf> {
+pub(super) fn named_file(root: &Setting<'_>) -> Option<PathBuf> {
     // what is wrong with the key is told where the list is read
     let section = root.section("prices").ok()?;
     section.optional_text("file").ok().flatten().map(PathBuf::from)
 }
 
 /// Reads `[prices]`.
-pub(super) fn read(root: &Section<'_>, reading: &Reading<'_>) -> Result<PriceList, Reported> {
+pub(super) fn read(root: &Setting<'_>, reading: &Reading<'_>) -> Result<PriceList, Reported> {
     let section = root.section("prices")?;
-    let default = section.optional("default", |setting| price(&setting.section()?));
-    let lines = lines(&section, reading);
-    Ok(PriceList { lines: lines?, default: default? })
+    gather!(PriceList {
+        default: section.optional("default", |setting| price(&setting.as_section()?)),
+        lines: lines(&section, reading),
+    })
 }
 
-fn lines(section: &Section<'_>, reading: &Reading<'_>) -> Result<Vec<PriceLine>, Reported> {
+fn lines(section: &Setting<'_>, reading: &Reading<'_>) -> Result<Vec<PriceLine>, Reported> {
     let Some(path) = section.optional_text("file")? else {
         return of_text(SHIPPED, SHIPPED_NAME, reading);
     };
@@ -54,22 +54,21 @@ fn of_text(text: &str, file: &str, outer: &Reading<'_>) -> Result<Vec<PriceLine>
     let env = |name: &str| outer.env(name);
     let inner = Reading::new(file, text, &env);
     let lines = file::document(&inner, text)
-        .and_then(|document| list(&Section::root(&inner, document.as_table(), PRICE_LIST)));
+        .and_then(|document| list(&Setting::root(&inner, document.as_table(), &PRICE_LIST)));
     inner.finish(lines).map_err(|problems| outer.adopt(problems.iter().cloned()))
 }
 
-fn list(root: &Section<'_>) -> Result<Vec<PriceLine>, Reported> {
+fn list(root: &Setting<'_>) -> Result<Vec<PriceLine>, Reported> {
     let mut seen = Vec::new();
     all(root.sections("prices")?.iter().map(|section| line(section, &mut seen)))
 }
 
-fn line(section: &Section<'_>, seen: &mut Vec<(String, i64)>) -> Result<PriceLine, Reported> {
-    let models = section.read("models");
-    let patterns = models.clone().and_then(|setting| value::patterns(&setting));
+fn line(section: &Setting<'_>, seen: &mut Vec<(String, i64)>) -> Result<PriceLine, Reported> {
+    let patterns = section.read("models", value::patterns);
     let price = price(section);
     let valid_from_ms = section.optional("valid_from", Setting::day_ms);
     let (patterns, valid_from_ms) = (patterns?, valid_from_ms?.unwrap_or(i64::MIN));
-    let settings = models?.elements()?;
+    let settings = section.read("models", Setting::elements)?;
     all(patterns.iter().zip(&settings).map(|(pattern, setting)| {
         let place = (pattern.as_str().to_ascii_lowercase(), valid_from_ms);
         if seen.contains(&place) {
@@ -82,12 +81,12 @@ fn line(section: &Section<'_>, seen: &mut Vec<(String, i64)>) -> Result<PriceLin
     Ok(PriceLine { models: patterns, price: price?, valid_from_ms })
 }
 
-fn price(section: &Section<'_>) -> Result<Price, Reported> {
-    let of = |key| section.read(key).and_then(|setting| micro_usd(&setting));
-    let (input, output) = (of("input"), of("output"));
-    let cached = section.optional("cached", micro_usd);
-    let input = input?;
-    Ok(Price { input, output: output?, cached: cached?.unwrap_or(input) })
+fn price(section: &Setting<'_>) -> Result<Price, Reported> {
+    gather!(Price {
+        input: section.read("input", micro_usd),
+        output: section.read("output", micro_usd),
+        cached: section.optional("cached", micro_usd).and_then(|cached| Ok(cached.unwrap_or(input?))),
+    })
 }
 
 /// Dollars as millionths.

@@ -3,6 +3,7 @@
 //! Owns the wording of the frame and the order. Must not know what a key means, and never holds the value of a secret.
 
 use std::fmt;
+use std::ops::Deref;
 
 /// One mistake in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -51,38 +52,21 @@ impl Problems {
         all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         Self(all)
     }
-
-    /// The problems, by line.
-    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
-        self.0.iter()
-    }
-
-    /// How many there are: at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "there is no empty list of problems")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
-impl<'a> IntoIterator for &'a Problems {
-    type Item = &'a Problem;
-    type IntoIter = std::slice::Iter<'a, Problem>;
+impl Deref for Problems {
+    type Target = [Problem];
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
+    fn deref(&self) -> &[Problem] {
+        &self.0
     }
 }
 
 impl fmt::Display for Problems {
     /// One block a problem, with an empty line between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n\n")?;
-            }
-            write!(f, "{problem}")?;
-        }
-        Ok(())
+        let blocks: Vec<String> = self.iter().map(Problem::to_string).collect();
+        f.write_str(&blocks.join("\n\n"))
     }
 }
 

@@ -4,44 +4,39 @@
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use super::keys::PREMIUM_GROUP_DEFAULT;
+use super::keys::{OUTAGE_WORDS, PREMIUM_GROUP_DEFAULT};
 use super::models::Groups;
 use super::nearest::did_you_mean;
 use super::plans::Plans;
-use super::reading::{Reported, quoted};
-use super::section::Section;
+use super::reading::{Reported, gather, quoted};
 use super::setting::Setting;
 use super::settings::QuotaSettings;
-use super::words::OUTAGE_WORDS;
 use crate::quota::Policy;
 
 /// Reads `[quota]`, `[groups]` and `[plans]`.
-pub(super) fn read(root: &Section<'_>) -> Result<QuotaSettings, Reported> {
+pub(super) fn read(root: &Setting<'_>) -> Result<QuotaSettings, Reported> {
     let section = root.section("quota");
     let groups = Groups::read(root);
     let plans = Plans::read(root, &groups);
     let all_plans = plans.finish();
     let section = section?;
-    let zone = section.read("timezone").and_then(|setting| zone(&setting));
-    let default_plan = match section.get("default_plan") {
-        Some(setting) => plans.named(&setting),
-        None => Err(section.missing("default_plan", &plans.allowed(), None)),
-    };
-    let anonymous_plan = section.optional("anonymous_plan", |setting| plans.named(setting));
-    let anonymous_keys = section.read("anonymous_keys").and_then(|setting| setting.texts(key));
-    let on_outage = section.read("on_outage").and_then(|setting| setting.word(&OUTAGE_WORDS));
-    let lease_ms = section.read("lease").and_then(|setting| setting.ms());
-    let premium_group =
-        section.read("premium_group").and_then(|setting| groups.named(&setting, PREMIUM_GROUP_DEFAULT));
-    let policy = Policy {
-        zone: zone?,
-        groups: groups.finish()?,
-        plans: all_plans?,
-        default_plan: default_plan?,
-        anonymous_plan: anonymous_plan?,
-        premium_group: premium_group?,
-    };
-    Ok(QuotaSettings { policy, anonymous_keys: anonymous_keys?, on_outage: on_outage?, lease_ms: lease_ms? })
+    let premium_group = |setting: &Setting<'_>| groups.named(setting, PREMIUM_GROUP_DEFAULT);
+    gather!(QuotaSettings {
+        policy: gather!(Policy {
+            zone: section.read("timezone", zone),
+            default_plan: match section.get("default_plan") {
+                Some(setting) => plans.named(&setting),
+                None => Err(section.missing("default_plan", &plans.allowed(), None)),
+            },
+            anonymous_plan: section.optional("anonymous_plan", |setting| plans.named(setting)),
+            premium_group: section.read("premium_group", premium_group),
+            groups: groups.finish(),
+            plans: all_plans,
+        }),
+        anonymous_keys: section.read("anonymous_keys", |setting| setting.texts(key)),
+        on_outage: section.read("on_outage", |setting| setting.word(&OUTAGE_WORDS)),
+        lease_ms: section.read("lease", Setting::ms),
+    })
 }
 
 fn zone(setting: &Setting<'_>) -> Result<Tz, Reported> {

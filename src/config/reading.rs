@@ -1,6 +1,7 @@
 //! One reading of one configuration file: its text, the environment, and the problems found so far.
 //!
-//! Owns lines and columns, and the proof that a failure was told. Must not know TOML or what a key means.
+//! Owns lines and columns, the proof that a failure was told, and how results with it are put together. Must not know TOML
+//! or what a key means.
 
 use std::cell::RefCell;
 
@@ -90,4 +91,26 @@ pub(super) fn quoted(text: &str) -> String {
 /// Words as they are listed in `allowed`.
 pub(super) fn listed<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// All results, or a failure, but only after every one was looked at: all problems are told at once.
+pub(super) fn all<T>(results: impl IntoIterator<Item = Result<T, Reported>>) -> Result<Vec<T>, Reported> {
+    // `collect` would stop at the first
+    let results: Vec<_> = results.into_iter().collect();
+    results.into_iter().collect()
+}
+
+/// A struct of what was read for its fields, or a failure, but only after every one was looked at. A field's reader may
+/// look at the results of those before it.
+macro_rules! gather {
+    ($name:ident { $($field:ident: $value:expr),+ $(,)? }) => {{
+        $(let $field = $value;)+
+        $crate::config::reading::whole(|| Ok($name { $($field: $field?),+ }))
+    }};
+}
+pub(super) use gather;
+
+/// What `read` gives: a bound for the `?` in it.
+pub(super) fn whole<T>(read: impl FnOnce() -> Result<T, Reported>) -> Result<T, Reported> {
+    read()
 }

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::{Reported, quoted};
-use super::section::Section;
-use super::setting::{Node, Setting, all};
+use super::keys::MODEL_ALLOWED;
+use super::reading::{Reported, all, quoted};
+use super::setting::{Node, Setting};
 use super::settings::Routing;
 use super::value;
 use crate::upstream::{UpstreamSettings, UpstreamTable};
@@ -14,11 +14,8 @@ use crate::upstream::{UpstreamSettings, UpstreamTable};
 /// Models that may stand in for one: each is asked up to three times before the caller hears of a failure.
 const FALLBACKS_MAX: usize = 3;
 
-/// What a name of a model may be, where no pattern is meant.
-const MODEL_ALLOWED: &str = "the name of one model, without `*`";
-
 /// Reads the three, once the upstreams are known; `None`: they are not sound, and that was told.
-pub(super) fn read(root: &Section<'_>, upstreams: Option<&[UpstreamSettings]>) -> Result<Routing, Reported> {
+pub(super) fn read(root: &Setting<'_>, upstreams: Option<&[UpstreamSettings]>) -> Result<Routing, Reported> {
     let table = upstreams.map(|upstreams| UpstreamTable::new(upstreams.to_vec()));
     let mut aliases = Aliases::default();
     let top = root.section("rewrite").and_then(|section| aliases.add(&section, false, table.as_ref()));
@@ -56,14 +53,14 @@ struct Alias<'a> {
 }
 
 impl<'a> Aliases<'a> {
+    /// Takes the aliases of a table; `table` are the upstreams that may have their models.
     fn add(
         &mut self,
-        section: &Section<'a>,
+        section: &Setting<'a>,
         is_own: bool,
         table: Option<&UpstreamTable>,
     ) -> Result<(), Reported> {
-        let settings: Vec<_> = section.settings().collect();
-        all(settings.into_iter().map(|setting| self.add_one(setting, is_own, table))).map(|_| ())
+        all(section.settings().map(|setting| self.add_one(setting, is_own, table))).map(|_| ())
     }
 
     fn add_one(
@@ -111,12 +108,11 @@ impl<'a> Aliases<'a> {
 }
 
 fn fallbacks(
-    section: &Section<'_>,
+    section: &Setting<'_>,
     table: Option<&UpstreamTable>,
     aliases: &Aliases<'_>,
 ) -> Result<BTreeMap<String, Vec<String>>, Reported> {
-    let settings: Vec<_> = section.settings().collect();
-    let read = all(settings.iter().map(|setting| {
+    let read = all(section.settings().map(|setting| {
         if !value::is_model(setting.name) || aliases.has(setting.name) {
             let hint = aliases.has(setting.name).then(|| "name the model, not its alias".to_owned());
             return Err(setting.wrong_key(MODEL_ALLOWED, hint));
@@ -131,11 +127,8 @@ fn fallbacks(
             Ok(text.to_owned())
         })?;
         if models.len() > FALLBACKS_MAX {
-            return Err(setting.wrong(
-                format!("{} models", models.len()),
-                format!("1 to {FALLBACKS_MAX}"),
-                None,
-            ));
+            let found = format!("{} models", models.len());
+            return Err(setting.wrong(found, format!("1 to {FALLBACKS_MAX}"), None));
         }
         Ok((setting.name.to_owned(), models))
     }))?;

@@ -10,7 +10,7 @@ use super::kind::{KeySpec, TableSpec, ValueKind};
 /// The schema of a configuration file. What it refuses, the reader refuses too; the reader also checks what no schema
 /// can say, such as names that must be known.
 pub fn json_schema() -> Value {
-    let mut schema = of_kind(keys::ROOT);
+    let mut schema = of_table(&keys::ROOT);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("tollgate");
     schema

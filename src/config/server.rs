@@ -6,28 +6,19 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::reading::{Reported, quoted};
-use super::section::Section;
+use super::reading::{Reported, gather, quoted};
 use super::setting::Setting;
 use super::settings::ServerSettings;
 
 /// Reads `[server]`.
-pub(super) fn read(root: &Section<'_>) -> Result<ServerSettings, Reported> {
+pub(super) fn read(root: &Setting<'_>) -> Result<ServerSettings, Reported> {
     let section = root.section("server")?;
-    let listen = section.read("listen").and_then(|setting| address(&setting));
-    let admin_listen = section.read("admin_listen").and_then(|setting| address(&setting));
-    let max_body_bytes = section.read("max_body").and_then(|setting| setting.bytes());
-    let trusted_proxies = section.read("trusted_proxies").and_then(|setting| networks(&setting));
-    let cors_origins = section.read("cors_origins").and_then(|setting| setting.texts(origin));
-    if let (Ok(listen), Ok(admin)) = (listen, admin_listen) {
-        differ(&section, listen, admin)?;
-    }
-    Ok(ServerSettings {
-        listen: listen?,
-        admin_listen: admin_listen?,
-        max_body_bytes: max_body_bytes?,
-        trusted_proxies: trusted_proxies?,
-        cors_origins: cors_origins?,
+    gather!(ServerSettings {
+        listen: section.read("listen", address),
+        admin_listen: section.read("admin_listen", address).and_then(|admin| differ(&section, listen, admin)),
+        max_body_bytes: section.read("max_body", Setting::bytes),
+        trusted_proxies: section.read("trusted_proxies", networks),
+        cors_origins: section.read("cors_origins", |setting| setting.texts(origin)),
     })
 }
 
@@ -40,17 +31,22 @@ fn address(setting: &Setting<'_>) -> Result<SocketAddr, Reported> {
 }
 
 /// The public port must never answer for the admin one. Port 0 means any free one.
-fn differ(section: &Section<'_>, listen: SocketAddr, admin: SocketAddr) -> Result<(), Reported> {
+fn differ(
+    section: &Setting<'_>,
+    listen: Result<SocketAddr, Reported>,
+    admin: SocketAddr,
+) -> Result<SocketAddr, Reported> {
+    let Ok(listen) = listen else { return Ok(admin) };
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     let same_ip = listen.ip() == admin.ip() || everywhere(listen) || everywhere(admin);
     if listen.port() == 0 || listen.port() != admin.port() || !same_ip {
-        return Ok(());
+        return Ok(admin);
     }
     let found = quoted(&admin.to_string());
     let allowed = format!("a port other than that of `server.listen`, {}", listen.port());
     // at least one of them stands in the file: the defaults differ
     let setting = section.get("admin_listen").or_else(|| section.get("listen"));
-    setting.map_or(Ok(()), |setting| Err(setting.wrong(found, allowed, None)))
+    setting.map_or(Ok(admin), |setting| Err(setting.wrong(found, allowed, None)))
 }
 
 /// Networks, such as `10.0.0.0/8`.

@@ -1,4 +1,4 @@
-//! One key with its value, read as what its description says: text, number, yes or no, list, table.
+//! One key with its value, read as what its description says: text, number, yes or no, list.
 //!
 //! Owns the type checks, bounds and the variables in texts. Must not know what a key means.
 
@@ -8,7 +8,7 @@ use toml_edit::{ArrayOfTables, Table, TableLike, Value};
 use super::expand::{ExpandError, expand};
 use super::kind::ValueKind;
 use super::nearest::did_you_mean;
-use super::reading::{Reading, Reported, quoted};
+use super::reading::{Reading, Reported, all, quoted};
 
 /// The hint for what the documentation promises and this version does not do yet.
 pub(super) const LATER: &str = "not supported by this version";
@@ -28,7 +28,12 @@ pub(super) struct Setting<'a> {
     /// Where the value stands, in bytes.
     pub(super) offset: usize,
     pub(super) node: Node<'a>,
+    /// Of a table: keys with values that hold where they are not written, before the defaults.
+    pub(super) preset: Preset,
 }
+
+/// Keys with values, as in the file but without quotes; the elements of a list stand between spaces.
+pub(super) type Preset = &'static [(&'static str, &'static str)];
 
 /// What stands behind a key.
 #[derive(Clone, Copy)]
@@ -177,8 +182,7 @@ impl<'a> Setting<'a> {
     /// The elements of a list.
     pub(super) fn elements(&self) -> Result<Vec<Setting<'a>>, Reported> {
         match self.node {
-            Node::Value(Value::Array(_)) => Ok(self.parts()),
-            Node::Default(_) => Ok(Vec::new()),
+            Node::Value(Value::Array(_)) | Node::Default(_) => Ok(self.parts()),
             _ => {
                 let hint = matches!(self.node, Node::Value(Value::String(_)))
                     .then(|| format!("write `{} = [\"…\"]`", self.name));
@@ -194,23 +198,25 @@ impl<'a> Setting<'a> {
             ValueKind::Tables(table) => ValueKind::Table(table),
             other => other,
         };
-        let part = |(index, span, node): (usize, Option<std::ops::Range<usize>>, Node<'a>)| {
+        let part = |index: usize, span: Option<std::ops::Range<usize>>, node: Node<'a>| {
             let offset = span.map_or(self.offset, |span| span.start);
             let path = format!("{}[{index}]", self.path);
             Setting { path, kind, key_offset: offset, offset, node, ..self.clone() }
         };
         match self.node {
-            Node::Value(Value::Array(array)) => array
-                .iter()
-                .enumerate()
-                .map(|(at, value)| part((at, value.span(), Node::Value(value))))
-                .collect(),
-            Node::Tables(tables) => tables
-                .iter()
-                .enumerate()
-                .map(|(at, table)| part((at, table.span(), Node::Table(table))))
-                .collect(),
-            _ => vec![self.clone()],
+            Node::Value(Value::Array(array)) => {
+                let values = array.iter().enumerate();
+                values.map(|(at, value)| part(at, value.span(), Node::Value(value))).collect()
+            }
+            Node::Tables(tables) => {
+                let tables = tables.iter().enumerate();
+                tables.map(|(at, table)| part(at, table.span(), Node::Table(table))).collect()
+            }
+            Node::Default(list) => {
+                let words = list.trim_matches(['[', ']']).split_whitespace().enumerate();
+                words.map(|(at, word)| part(at, None, Node::Default(word))).collect()
+            }
+            Node::Value(_) | Node::Table(_) => vec![self.clone()],
         }
     }
 
@@ -249,11 +255,4 @@ impl<'a> Setting<'a> {
             Node::Default(_) => "nothing",
         }
     }
-}
-
-/// All results, or a failure, but only after every one was looked at: all problems are told at once.
-pub(super) fn all<T>(results: impl IntoIterator<Item = Result<T, Reported>>) -> Result<Vec<T>, Reported> {
-    // `collect` would stop at the first
-    let results: Vec<_> = results.into_iter().collect();
-    results.into_iter().collect()
 }

@@ -145,14 +145,3 @@ pub enum OutageSetting {
     /// Everything passes and is recorded.
     Allow,
 }
-
-impl OutageSetting {
-    /// The word in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ledger => "ledger",
-            Self::Deny => "deny",
-            Self::Allow => "allow",
-        }
-    }
-}

@@ -9,19 +9,14 @@ use crate::upstream::BaseUrl;
 /// Why a text is no usable URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UrlError {
-    /// No scheme, host or path could be told apart.
     #[error("a text that is no URL")]
     NoUrl,
-    /// A scheme that is not spoken.
     #[error("a URL with another scheme")]
     Scheme,
-    /// Nothing to connect to.
     #[error("a URL without host")]
     Host,
-    /// A user name, with or without password.
     #[error("a URL with a user name")]
     User,
-    /// `?` or `#` and what follows.
     #[error("a URL with a query or fragment")]
     Query,
 }

@@ -2,13 +2,13 @@
 //!
 //! Owns their forms. Must not know in which section a key stands.
 
-use std::io::Read;
 use std::path::Path;
 
+use super::file;
 use super::kind::shown_size;
-use super::reading::{Reported, quoted};
-use super::section::Section;
+use super::reading::{Reported, listed, quoted};
 use super::setting::Setting;
+use crate::auth::Secret;
 use crate::quota::Pattern;
 
 /// Names become parts of counters' keys, metric labels and columns of the ledger, in bytes.
@@ -48,23 +48,32 @@ impl Names {
     }
 
     /// The name of one of the tables, at its key `name`.
-    pub(super) fn take(&mut self, section: &Section<'_>) -> Result<String, Reported> {
-        let setting = section.read("name")?;
-        let name = setting.text()?;
-        if !(self.is_sound)(&name) {
-            return Err(setting.refused(quoted(&name), None));
-        }
-        if self.taken.contains(&name) {
-            let found = format!("{} again", quoted(&name));
-            return Err(setting.wrong(found, "a name that stands once in the list", None));
-        }
-        self.taken.push(name.clone());
-        Ok(name)
+    pub(super) fn take(&mut self, section: &Setting<'_>) -> Result<String, Reported> {
+        section.read("name", |setting| {
+            let name = setting.text()?;
+            if !(self.is_sound)(&name) {
+                return Err(setting.refused(quoted(&name), None));
+            }
+            if self.taken.contains(&name) {
+                let found = format!("{} again", quoted(&name));
+                return Err(setting.wrong(found, "a name that stands once in the list", None));
+            }
+            self.taken.push(name.clone());
+            Ok(name)
+        })
+    }
+}
+
+/// What a key that names one of several things, such as plans, may hold.
+pub(super) fn one_of<'k>(what: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    match listed(known).as_str() {
+        "" => format!("the name of a {what}, of which there is none yet"),
+        known => format!("the name of a {what}: {known}"),
     }
 }
 
 /// The tables of a list that has at most `max`, `what` by name.
-pub(super) fn at_most<'a>(root: &Section<'a>, what: &str, max: usize) -> Result<Vec<Section<'a>>, Reported> {
+pub(super) fn at_most<'a>(root: &Setting<'a>, what: &str, max: usize) -> Result<Vec<Setting<'a>>, Reported> {
     let sections = root.sections(what)?;
     match root.get(what).filter(|_| sections.len() > max) {
         Some(list) => Err(list.wrong(format!("{} {what}", sections.len()), format!("at most {max}"), None)),
@@ -97,23 +106,44 @@ pub(super) fn header_name(setting: &Setting<'_>, text: &str) -> Result<String, R
 /// A secret, from the key itself or from the file that `<key>_file` names; `None` if both are absent or empty.
 /// `read` makes of it what is wanted, or says what was found instead, and a hint.
 pub(super) fn secret<T>(
-    section: &Section<'_>,
+    section: &Setting<'_>,
     key: &str,
     read: impl FnOnce(String) -> Result<T, (String, Option<String>)>,
 ) -> Result<Option<T>, Reported> {
     let file_key = format!("{key}_file");
-    let (text, path) = (section.optional_text(key), section.optional_text(&file_key));
-    let (text, path) = (text?, path?);
-    let of_file = path.zip(section.get(&file_key));
-    let (text, setting) = match (text, of_file, section.get(key)) {
-        (Some(_), Some((_, file)), _) => {
+    let (text, file) = (section.filled(key), section.filled(&file_key));
+    let (text, setting) = match (text?, file?) {
+        (Some(_), Some(file)) => {
             return Err(file.wrong("both", format!("one of `{key}`, `{file_key}`"), None));
         }
-        (None, Some((path, file)), _) => (secret_of_file(&path, &file)?, file),
-        (Some(text), None, Some(setting)) => (text, setting),
-        _ => return Ok(None),
+        (None, Some(file)) => (secret_of_file(&file.text()?, &file)?, file),
+        (Some(setting), None) => (setting.text()?, setting),
+        (None, None) => return Ok(None),
     };
     read(text).map(Some).map_err(|(found, hint)| setting.refused(found, hint))
+}
+
+/// A secret that must be there once `source`, the key or its `_file`, is, and that is made at random: bytes that
+/// `is_sound` finds long enough.
+pub(super) fn secret_bytes(
+    section: &Setting<'_>,
+    source: &Setting<'_>,
+    key: &'static str,
+    is_sound: impl FnOnce(&str) -> bool,
+) -> Result<Secret, Reported> {
+    let found = |bytes: usize| {
+        (format!("a {key} of {bytes} bytes"), Some("make one with `openssl rand -hex 32`".to_owned()))
+    };
+    let secret =
+        secret(
+            section,
+            key,
+            |text| {
+                if is_sound(&text) { Ok(Secret::new(text)) } else { Err(found(text.len())) }
+            },
+        )?;
+    let (none, hint) = found(0);
+    secret.ok_or_else(|| source.refused(none, hint))
 }
 
 fn secret_of_file(path: &str, setting: &Setting<'_>) -> Result<String, Reported> {
@@ -126,12 +156,9 @@ fn secret_of_file(path: &str, setting: &Setting<'_>) -> Result<String, Reported>
 
 /// The text of a secret's file without the line break that editors add.
 fn read_secret(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    file.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > SECRET_FILE_BYTES_MAX) {
-        return Err(format!("more than {}", shown_size(SECRET_FILE_BYTES_MAX)));
-    }
+    let bytes = file::bytes(path, SECRET_FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+    let bytes = bytes.ok_or_else(|| format!("more than {}", shown_size(SECRET_FILE_BYTES_MAX)))?;
+    let text = String::from_utf8(bytes).map_err(|_| "stream did not contain valid UTF-8")?;
     let secret =
         text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if secret.is_empty() { Err("nothing in it".to_owned()) } else { Ok(secret.to_owned()) }

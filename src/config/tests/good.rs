@@ -126,8 +126,10 @@ fn every_word_has_its_meaning() {
         assert_eq!((pool.window, pool.meter, pool.scope), (window, Meter::Messages, Scope::Team));
         assert_eq!(pool.window.per(), Some(word));
     }
-    for outage in [OutageSetting::Ledger, OutageSetting::Deny, OutageSetting::Allow] {
-        let text = changed(r#"on_outage = "deny""#, &format!("on_outage = {:?}", outage.as_str()));
+    let outages =
+        [("ledger", OutageSetting::Ledger), ("deny", OutageSetting::Deny), ("allow", OutageSetting::Allow)];
+    for (word, outage) in outages {
+        let text = changed(r#"on_outage = "deny""#, &format!("on_outage = {word:?}"));
         assert_eq!(settings(&text).quota.on_outage, outage);
     }
 }

@@ -211,7 +211,7 @@ proptest! {
         if let Err(problems) = parse(&text, "t.toml", &env) {
             prop_assert!(problems.len() > 0);
             let lines = text.lines().count().max(1);
-            for problem in &problems {
+            for problem in problems.iter() {
                 prop_assert!(problem.line.is_some_and(|line| (1..=lines).contains(&line)), "{problem}");
             }
             for secret in ["hunter2-hunter2", "sk-claude", super::JWT_SECRET] {
