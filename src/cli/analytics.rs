@@ -27,8 +27,7 @@ const LIST_MAX: usize = 5;
 /// # Errors
 /// See [`ApiArgs::ask`].
 pub fn show(args: &AnalyticsArgs) -> Result<()> {
-    args.api.ask(Method::GET, "/api/analytics", &[("days", &args.days.to_string())], None, table)?;
-    Ok(())
+    args.api.ask(Method::GET, "/api/analytics", &[("days", &args.days.to_string())], None, table).map(drop)
 }
 
 fn table(found: &Value) {

@@ -57,8 +57,7 @@ pub struct VerifyArgs {
 /// # Errors
 /// See [`ApiArgs::ask`].
 pub fn usage(args: &UsageArgs) -> Result<()> {
-    args.api.ask(Method::GET, "/api/usage", &[("userId", &args.user)], None, usage_table)?;
-    Ok(())
+    args.api.ask(Method::GET, "/api/usage", &[("userId", &args.user)], None, usage_table).map(drop)
 }
 
 /// Resets usage.
@@ -67,11 +66,12 @@ pub fn usage(args: &UsageArgs) -> Result<()> {
 /// See [`ApiArgs::ask`].
 pub fn reset(args: &ResetArgs) -> Result<()> {
     let body = Some(json!({ "reason": args.reason }));
-    args.api.ask(Method::DELETE, "/api/usage", &[("userId", &args.user)], body, |answer| {
-        print::line(format_args!("reset `{}` at {}", args.user, text(answer, "resetAt")));
-        usage_table(&answer["usage"]);
-    })?;
-    Ok(())
+    args.api
+        .ask(Method::DELETE, "/api/usage", &[("userId", &args.user)], body, |answer| {
+            print::line(format_args!("reset `{}` at {}", args.user, text(answer, "resetAt")));
+            usage_table(&answer["usage"]);
+        })
+        .map(drop)
 }
 
 fn usage_table(usage: &Value) {
@@ -110,8 +110,7 @@ pub fn explain(args: &ExplainArgs) -> Result<()> {
             print::line(format_args!("  in flight {id}, lease ends {end}"));
         }
         print::line(text(found, "verdict"));
-    })?;
-    Ok(())
+    }).map(drop)
 }
 
 /// Verifies.

@@ -66,8 +66,8 @@ fn list(api: &ApiArgs) -> Result<()> {
         }
         let (pending, dead) = (number(found, "pending"), number(found, "dead"));
         print::line(format_args!("{pending} pending, {dead} given up"));
-    })?;
-    Ok(())
+    })
+    .map(drop)
 }
 
 fn retry(args: &RetryArgs) -> Result<()> {
@@ -75,8 +75,9 @@ fn retry(args: &RetryArgs) -> Result<()> {
         Some(id) => json!({ "id": id, "reason": args.reason }),
         None => json!({ "all": true, "reason": args.reason }),
     };
-    args.api.ask(Method::POST, "/api/webhooks/retry", &[], Some(what), |found| {
-        print::line(format_args!("{} will be sent again", number(found, "retried")));
-    })?;
-    Ok(())
+    args.api
+        .ask(Method::POST, "/api/webhooks/retry", &[], Some(what), |found| {
+            print::line(format_args!("{} will be sent again", number(found, "retried")));
+        })
+        .map(drop)
 }

@@ -91,7 +91,7 @@ fn name(
 
 fn issuer(section: &Setting<'_>, name: &str) -> Result<Option<IssuerSettings>, Reported> {
     if KEY_SOURCES.iter().any(|key| section.get(key).is_some()) {
-        return issuers::of_section(section, name.to_owned(), true).map(Some);
+        return issuers::of_section(section, Ok(name.to_owned()), true).map(Some);
     }
     // its other keys only mean something beside a source of keys; the name is the app's
     let others: Vec<&str> = ISSUER_KEYS.iter().map(|key| key.name).filter(|key| *key != "name").collect();
@@ -155,12 +155,7 @@ fn callers(setting: &Setting<'_>, own: &str, issuers: &[IssuerSettings]) -> Resu
 
 /// Keys that would have no effect are refused.
 fn alone(section: &Setting<'_>, keys: &[&str], beside: &str) -> Result<(), Reported> {
-    let useless = keys.iter().filter_map(|key| section.get(key));
-    let told = |setting: Setting<'_>| {
-        let found = format!("`{}` without what it goes with", setting.name);
-        Err::<(), _>(setting.wrong(found, format!("beside one of {beside}"), None))
-    };
-    all(useless.map(told)).map(|_| ())
+    value::refuse_useless(section, keys, "without what it goes with", &format!("beside one of {beside}"))
 }
 
 fn header(section: &Setting<'_>, key: &str) -> Result<Option<String>, Reported> {

@@ -29,19 +29,13 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result
 }
 
 fn value(inside: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
-    let (name, default) = match inside.split_once(":-") {
-        Some((name, default)) => (name, Some(default)),
-        None => (inside, None),
-    };
+    let (name, default) =
+        inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
     if !is_name(name) {
         return Err(ExpandError::Malformed);
     }
-    match (env(name), default) {
-        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-        (Some(value), _) => Ok(value),
-        (None, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(ExpandError::Missing(name.to_owned())),
-    }
+    let value = env(name).filter(|value| default.is_none() || !value.is_empty());
+    value.or_else(|| default.map(str::to_owned)).ok_or_else(|| ExpandError::Missing(name.to_owned()))
 }
 
 /// A name as POSIX has it (XBD 3.216): letters, digits and `_`, not beginning with a digit.

@@ -1,7 +1,7 @@
 //! `[[issuers]]`: who signs the users' tokens.
 //!
-//! Owns how the values of that table are read, and which algorithm goes with which kind of key. Must not know how a key file is read
-//! or a token is checked.
+//! Owns how the values of that table are read, and which algorithm goes with which kind of key. Must not know how a
+//! key file is read or a token is checked.
 
 use super::keys::KEY_SOURCES;
 use super::reading::{Reported, all, gather, listed, quoted};
@@ -16,24 +16,18 @@ const SECRET_BYTES_MIN: usize = 32;
 /// Reads `[[issuers]]`.
 pub(super) fn read(root: &Setting<'_>) -> Result<Vec<IssuerSettings>, Reported> {
     let mut names = Names::new(value::is_name);
-    all(root.sections("issuers")?.iter().map(|section| issuer(section, &mut names)))
-}
-
-fn issuer(section: &Setting<'_>, names: &mut Names) -> Result<IssuerSettings, Reported> {
-    let name = names.take(section);
-    let settings = of_section(section, String::new(), false);
-    let name = name?;
-    Ok(IssuerSettings { name, ..settings? })
+    let sections = root.sections("issuers")?;
+    all(sections.iter().map(|section| of_section(section, names.take(section), false)))
 }
 
 /// The issuer that a table describes, in `[[issuers]]` or of an app, which need not name the algorithms.
 pub(super) fn of_section(
     section: &Setting<'_>,
-    name: String,
+    known_as: Result<String, Reported>,
     is_app: bool,
 ) -> Result<IssuerSettings, Reported> {
     gather!(IssuerSettings {
-        name: Ok(name),
+        name: known_as,
         algorithms: match section.get("algorithms") {
             None if is_app => Ok(vec![usual_algorithm(section)]),
             _ => section.read("algorithms", |setting| algorithms(section, setting)),
@@ -92,7 +86,9 @@ fn keys(section: &Setting<'_>) -> Result<KeySource, Reported> {
             return Err(last.wrong(names.join(" and "), allowed, None));
         }
     };
-    let unused = jwks_times_unused(section, source);
+    let beside = format!("beside `{}`", source.name);
+    let times: &[&str] = if source.name == "jwks_url" { &[] } else { &["jwks_refresh", "jwks_stale_limit"] };
+    let unused = value::refuse_useless(section, times, &beside, "beside `jwks_url` only");
     let keys = match source.name {
         "public_key_file" => source.some_text().map(|path| KeySource::PublicKeyFile(path.into())),
         "jwks_file" => source.some_text().map(|path| KeySource::JwksFile(path.into())),
@@ -123,19 +119,6 @@ fn jwks_url(section: &Setting<'_>, source: &Setting<'_>) -> Result<JwksUrl, Repo
         return Err(setting.as_ref().unwrap_or(source).wrong(found, allowed, Some(hint)));
     }
     Ok(JwksUrl { url, refresh_s, stale_limit_s })
-}
-
-/// A key that would have no effect is refused.
-fn jwks_times_unused(section: &Setting<'_>, source: &Setting<'_>) -> Result<(), Reported> {
-    if source.name == "jwks_url" {
-        return Ok(());
-    }
-    let unused = ["jwks_refresh", "jwks_stale_limit"].into_iter().filter_map(|key| section.get(key));
-    let told = |setting: Setting<'_>| {
-        let found = format!("`{}` beside `{}`", setting.name, source.name);
-        Err::<(), _>(setting.wrong(found, "beside `jwks_url` only", None))
-    };
-    all(unused.map(told)).map(|_| ())
 }
 
 fn header(section: &Setting<'_>) -> Result<Option<String>, Reported> {

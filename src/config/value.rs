@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::file;
 use super::kind::shown_size;
-use super::reading::{Reported, listed, quoted};
+use super::reading::{Reported, all, listed, quoted};
 use super::setting::Setting;
 use crate::auth::Secret;
 use crate::quota::Pattern;
@@ -97,6 +97,18 @@ pub(super) fn patterns(setting: &Setting<'_>) -> Result<Vec<Pattern>, Reported> 
     })
 }
 
+/// Refuses keys of a table that would have no effect, `beside` what they stand; `allowed` says where they may.
+pub(super) fn refuse_useless(
+    section: &Setting<'_>,
+    keys: &[&str],
+    beside: &str,
+    allowed: &str,
+) -> Result<(), Reported> {
+    let useless = keys.iter().filter_map(|key| section.get(key));
+    let told = useless.map(|key| Err::<(), _>(key.wrong(format!("`{}` {beside}", key.name), allowed, None)));
+    all(told).map(|_| ())
+}
+
 /// The name of a header, in lower case.
 pub(super) fn header_name(setting: &Setting<'_>, text: &str) -> Result<String, Reported> {
     let name = http::HeaderName::try_from(text).map_err(|_| setting.refused(quoted(text), None))?;
@@ -134,14 +146,8 @@ pub(super) fn secret_bytes(
     let found = |bytes: usize| {
         (format!("a {key} of {bytes} bytes"), Some("make one with `openssl rand -hex 32`".to_owned()))
     };
-    let secret =
-        secret(
-            section,
-            key,
-            |text| {
-                if is_sound(&text) { Ok(Secret::new(text)) } else { Err(found(text.len())) }
-            },
-        )?;
+    let read = |text: String| if is_sound(&text) { Ok(Secret::new(text)) } else { Err(found(text.len())) };
+    let secret = secret(section, key, read)?;
     let (none, hint) = found(0);
     secret.ok_or_else(|| source.refused(none, hint))
 }

@@ -109,11 +109,11 @@ async fn a_missing_file_and_a_missing_variable_are_told_by_name() {
     assert!(said.contains("TOLLGATE_JWT_SECRET"), "{said}");
 }
 
-#[tokio::test]
-async fn the_schema_is_printed_without_a_configuration() {
+#[test]
+fn the_schema_is_printed_without_a_configuration() {
     let folder = Folder::new();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    let output = command.args(["config", "schema"]).current_dir(folder.path()).output().await.unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let output = command.args(["config", "schema"]).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(schema, tollgate::config::json_schema());

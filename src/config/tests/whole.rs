@@ -209,7 +209,7 @@ proptest! {
         let end = (at + length).min(line_end);
         let text = format!("{}{put}{}", &SOUND[..at], &SOUND[end..]);
         if let Err(problems) = parse(&text, "t.toml", &env) {
-            prop_assert!(problems.len() > 0);
+            prop_assert!(!problems.is_empty());
             let lines = text.lines().count().max(1);
             for problem in problems.iter() {
                 prop_assert!(problem.line.is_some_and(|line| (1..=lines).contains(&line)), "{problem}");
