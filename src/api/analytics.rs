@@ -2,6 +2,7 @@
 //! zone. Must not know where they are kept.
 
 use std::collections::BTreeMap;
+use std::iter::successors;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -52,12 +53,11 @@ pub async fn read(
     };
     let from = until.earlier(days - 1);
     let found = state.reads.analytics(&from, &until).await?;
-    let body = body(&found, &from, &until, zone);
-    Ok(private(body))
+    Ok(private(body(&found, &from, &until, zone)))
 }
 
 /// The day in the configured zone.
-pub(super) fn day_of(now: Timestamp, zone: Tz) -> Result<Day, ApiError> {
+fn day_of(now: Timestamp, zone: Tz) -> Result<Day, ApiError> {
     let id = Calendar::Day.period_at(now, zone).id;
     Day::parse(&id).ok_or_else(|| ApiError::bad_request(format!("The clock shows `{id}`, which is no day.")))
 }
@@ -70,8 +70,10 @@ fn body(found: &Analytics, from: &Day, until: &Day, zone: Tz) -> Value {
     }
     let mut totals = figures(&sums);
     totals.extend(of_calls(&calls));
-    totals.insert("activeUsers".to_owned(), json!(found.active_users.range));
-    totals.insert("refused".to_owned(), json!(found.refused_by_reason.iter().map(|(_, n)| n).sum::<u64>()));
+    totals.extend(object([
+        ("activeUsers", json!(found.active_users.range)),
+        ("refused", json!(found.refused_by_reason.iter().map(|(_, n)| n).sum::<u64>())),
+    ]));
     let (refused, outcomes) = (found.refused_by_reason.iter(), found.by_outcome.iter());
     json!({
         "from": from.as_str(),
@@ -95,31 +97,33 @@ fn body(found: &Analytics, from: &Day, until: &Day, zone: Tz) -> Value {
     })
 }
 
-/// Every day of the range, oldest first, also those on which nothing happened.
+/// The days of a range, oldest first.
+fn range(from: &Day, until: &Day) -> impl Iterator<Item = Day> {
+    successors(Some(from.clone()), move |day| (day < until).then(|| day.next()))
+}
+
+/// Every day of the range, also those on which nothing happened.
 fn days(found: &Analytics, from: &Day, until: &Day) -> Vec<Value> {
     let known: BTreeMap<&str, &DayUsage> = found.days.iter().map(|day| (day.day.as_str(), day)).collect();
-    let mut days = Vec::new();
-    let mut day = from.clone();
-    loop {
+    let one = |day: Day| {
         let known = known.get(day.as_str());
         let mut figures = figures(&known.map(|day| day.sums).unwrap_or_default());
-        figures.insert("date".to_owned(), json!(day.as_str()));
-        figures.insert("activeUsers".to_owned(), json!(known.map_or(0, |day| day.active_users)));
-        figures.insert("refused".to_owned(), json!(known.map_or(0, |day| day.refused)));
+        figures.extend(object([
+            ("date", json!(day.as_str())),
+            ("activeUsers", json!(known.map_or(0, |day| day.active_users))),
+            ("refused", json!(known.map_or(0, |day| day.refused))),
+        ]));
         figures.extend(of_calls(&known.map(|day| day.calls.clone()).unwrap_or_default()));
-        days.push(Value::Object(figures));
-        if day >= *until {
-            return days;
-        }
-        day = day.next();
-    }
+        Value::Object(figures)
+    };
+    range(from, until).map(one).collect()
 }
 
 /// Sums under their names.
 fn named(key: &str, list: &[NamedSums]) -> Vec<Value> {
     let one = |named: &NamedSums| {
         let mut figures = figures(&named.sums);
-        figures.insert(key.to_owned(), json!(named.name));
+        figures.extend(object([(key, json!(named.name))]));
         Value::Object(figures)
     };
     list.iter().map(one).collect()
@@ -129,20 +133,17 @@ fn named(key: &str, list: &[NamedSums]) -> Vec<Value> {
 fn models(found: &Analytics) -> Vec<Value> {
     let mut calls: BTreeMap<&str, (u64, u64)> =
         found.calls_by_model.iter().map(|of| (of.model.as_str(), (of.calls, of.errors))).collect();
-    let mut all: Vec<(&str, UsageSums, (u64, u64))> = Vec::new();
-    for model in &found.by_model {
-        let ended = calls.remove(model.name.as_str()).unwrap_or_default();
-        all.push((model.name.as_str(), model.sums, ended));
-    }
-    all.extend(calls.into_iter().map(|(model, ended)| (model, UsageSums::default(), ended)));
-    let one = |(model, sums, (calls, errors)): (&str, UsageSums, (u64, u64))| {
-        let mut figures = figures(&sums);
-        figures.insert("model".to_owned(), json!(model));
-        figures.insert("calls".to_owned(), json!(calls));
-        figures.insert("errors".to_owned(), json!(errors));
+    let one = |model: &str, sums: &UsageSums, (calls, errors): (u64, u64)| {
+        let mut figures = figures(sums);
+        figures.extend(object([("model", json!(model)), ("calls", json!(calls)), ("errors", json!(errors))]));
         Value::Object(figures)
     };
-    all.into_iter().map(one).collect()
+    let charged = found.by_model.iter();
+    let mut models: Vec<Value> = charged
+        .map(|model| one(&model.name, &model.sums, calls.remove(model.name.as_str()).unwrap_or_default()))
+        .collect();
+    models.extend(calls.into_iter().map(|(model, ended)| one(model, &UsageSums::default(), ended)));
+    models
 }
 
 /// Every week or month that the range touches, oldest first, also quiet ones. `name` gives a day's period.
@@ -154,44 +155,35 @@ fn periods(
     name: impl Fn(&Day) -> String,
 ) -> Vec<Value> {
     let known: BTreeMap<&str, u64> = found.iter().map(|(period, users)| (period.as_str(), *users)).collect();
-    let mut periods: Vec<Value> = Vec::new();
-    let mut last = String::new();
-    let mut day = from.clone();
-    loop {
-        let period = name(&day);
-        if period != last {
-            let users = known.get(period.as_str()).copied().unwrap_or(0);
-            periods.push(json!({ key: period, "activeUsers": users }));
-            last = period;
-        }
-        if day >= *until {
-            return periods;
-        }
-        day = day.next();
-    }
+    let mut periods: Vec<String> = range(from, until).map(|day| name(&day)).collect();
+    periods.dedup();
+    let users = |period: &str| known.get(period).copied().unwrap_or(0);
+    periods.iter().map(|period| json!({ key: period, "activeUsers": users(period) })).collect()
 }
 
 fn figures(sums: &UsageSums) -> Map<String, Value> {
-    let figures = [
+    object([
         ("messages", json!(sums.messages)),
         ("premiumMessages", json!(sums.premium_messages)),
         ("inputTokens", json!(sums.input_tokens)),
         ("outputTokens", json!(sums.output_tokens)),
         ("cachedTokens", json!(sums.cached_tokens)),
         ("costUsd", json!(dollars(sums.cost_micro_usd))),
-    ];
-    figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    ])
 }
 
 /// How calls ended and how long the whole answers took; a time is null where there was none.
 fn of_calls(calls: &Calls) -> Map<String, Value> {
-    let figures = [
+    object([
         ("calls", json!(calls.calls)),
         ("errors", json!(calls.errors)),
         ("p50Ms", json!(calls.durations.percentile_ms(50))),
         ("p95Ms", json!(calls.durations.percentile_ms(95))),
         ("firstByteP50Ms", json!(calls.first_bytes.percentile_ms(50))),
         ("firstByteP95Ms", json!(calls.first_bytes.percentile_ms(95))),
-    ];
+    ])
+}
+
+fn object<const N: usize>(figures: [(&str, Value); N]) -> Map<String, Value> {
     figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::caller::Administrator;
 use super::error::ApiError;
-use super::query::{PageSize, Query, private};
+use super::query::{PageSize, Query, page};
 use super::state::ApiState;
 use crate::clock::Timestamp;
 use crate::store::AuditFilter;
@@ -41,15 +41,10 @@ pub async fn read(
         actor: query.actor.filter(|actor| !actor.is_empty()),
         action: query.action.filter(|action| !action.is_empty()),
         subject: query.subject.filter(|subject| !subject.is_empty()),
-        // one more tells whether there is a next page
         max: max + 1,
     };
-    let mut records = state.gate.ledger().audit(&filter).await?;
-    let has_more = records.len() > max as usize;
-    records.truncate(max as usize);
-    let next = records.last().filter(|_| has_more).map(|last| last.seq.to_string());
-    let items: Vec<Value> = records.iter().map(item).collect();
-    Ok(private(json!({ "items": items, "next": next })))
+    let records = state.gate.ledger().audit(&filter).await?;
+    Ok(page(records, max, |last| last.seq.to_string(), item))
 }
 
 fn item(record: &AuditRecord) -> Value {

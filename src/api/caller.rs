@@ -18,7 +18,7 @@ impl FromRequestParts<ApiState> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         let auth = Arc::clone(&state.config.load().auth);
         let peer = parts.extensions.get().map(|Peer(peer)| *peer);
-        let looked_up = |hit| state.metrics.tokens_cache().looked_up(hit);
+        let looked_up = |hit| state.metrics.token_looked_up(hit);
         let caller = auth.caller(&parts.headers, None, peer, looked_up).await?;
         Ok(Self(Arc::new(caller.ok_or(AuthError::Missing)?)))
     }

@@ -36,34 +36,25 @@ impl ApiError {
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::KeysUnavailable => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
-            }
-            AuthError::Missing
-            | AuthError::Conflict
-            | AuthError::Scheme
-            | AuthError::Malformed
-            | AuthError::Signature
-            | AuthError::Expired
-            | AuthError::NotYetValid
-            | AuthError::NotAccepted
-            | AuthError::Identity
-            | AuthError::Peer => Self::new(StatusCode::UNAUTHORIZED, error.code(), error.to_string()),
-        }
+        let status = if error == AuthError::KeysUnavailable {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        Self::new(status, error.code(), error.to_string())
     }
 }
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
-        let text = denied.to_string();
-        match denied {
-            Denied::Unauthenticated => Self::from(AuthError::Missing),
-            Denied::UnknownPlan(_) => Self::new(StatusCode::FORBIDDEN, "unknown_plan", text),
-            Denied::ModelNotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "model_not_allowed", text),
-            Denied::Refused(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", text),
-            Denied::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text),
-        }
+        let (status, code) = match denied {
+            Denied::Unauthenticated => return AuthError::Missing.into(),
+            Denied::UnknownPlan(_) => (StatusCode::FORBIDDEN, "unknown_plan"),
+            Denied::ModelNotAllowed(_) => (StatusCode::FORBIDDEN, "model_not_allowed"),
+            Denied::Refused(_) => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
+            Denied::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, denied.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::CACHE_CONTROL;
 use http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
 
@@ -41,6 +42,20 @@ impl PageSize {
             .then_some(limit)
             .ok_or_else(|| ApiError::bad_request(format!("`limit` must be 1 to {}.", self.max)))
     }
+}
+
+/// A page of rows, of which one more than `max` was read: that one tells whether there is a next page, which begins behind
+/// the `cursor` of the last row shown.
+pub fn page<T>(
+    mut rows: Vec<T>,
+    max: u32,
+    cursor: impl Fn(&T) -> String,
+    item: impl Fn(&T) -> Value,
+) -> impl IntoResponse {
+    let has_more = rows.len() > max as usize;
+    rows.truncate(max as usize);
+    let next = rows.last().filter(|_| has_more).map(cursor);
+    private(json!({ "items": rows.iter().map(item).collect::<Vec<_>>(), "next": next }))
 }
 
 /// A JSON answer for its reader alone.

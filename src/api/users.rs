@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::caller::Administrator;
 use super::error::ApiError;
-use super::query::{PageSize, Query, private};
+use super::query::{PageSize, Query, page};
 use super::state::ApiState;
+use crate::store::KnownUser;
 
 /// Users of a page.
 const LIMIT: PageSize = PageSize { default: 50, max: 500 };
@@ -40,12 +41,7 @@ pub async fn read(
             "`prefix` must not be longer than {PREFIX_BYTES_MAX} bytes."
         )));
     }
-    // one more tells whether there is a next page
-    let mut users = state.reads.users(&query.prefix, &query.cursor, max + 1).await?;
-    let has_more = users.len() > max as usize;
-    users.truncate(max as usize);
-    let next = users.last().filter(|_| has_more).map(|last| last.user.clone());
-    let items: Vec<Value> =
-        users.iter().map(|user| json!({ "userId": user.user, "lastDay": user.last_day })).collect();
-    Ok(private(json!({ "items": items, "next": next })))
+    let users = state.reads.users(&query.prefix, &query.cursor, max + 1).await?;
+    let item = |user: &KnownUser| json!({ "userId": user.user, "lastDay": user.last_day });
+    Ok(page(users, max, |last| last.user.clone(), item))
 }

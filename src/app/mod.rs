@@ -1,12 +1,10 @@
 //! The composition root: builds every room from the settings, runs them on one runtime, and stops them in order.
 //! Only this room and `cli` name all others.
 
-mod active;
-mod notify;
 mod reload;
 mod running;
-mod stop;
 mod stores;
+mod tasks;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,16 +19,17 @@ use crate::api::{self, ApiState, OpenStreams};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::gate::{self, Gate};
+use crate::notify::Notifier;
 use crate::proxy;
 use crate::snapshot::ConfigSnapshot;
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::writer::{Writer, WriterHandle, WriterOptions};
 use crate::telemetry::Metrics;
 
-use notify::{Notify, Receivers};
-use reload::Reload;
+use reload::{Receivers, Reload};
 use running::Running;
-pub use stop::on_signals;
+pub use tasks::on_signals;
+use tasks::{Stoppable, Tasks, keep_active_users, serve_admin};
 
 /// How long streams may go on after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(30);
@@ -94,12 +93,7 @@ impl App {
     /// What makes serving impossible: a ledger that cannot be opened, keys that cannot be read.
     pub async fn run(mut self, stopping: watch::Receiver<bool>) -> Result<()> {
         let (running, was_killed) = Running::mark(&self.settings.storage.data_dir)?;
-        let metrics = Arc::new(Metrics::new().context("metrics could not be registered")?);
-        for upstream in &self.settings.upstreams {
-            for dialect in upstream.serves.keys() {
-                metrics.expect_upstream(&upstream.name, dialect);
-            }
-        }
+        let metrics = self.metrics()?;
         let stores = stores::open(&self.settings.storage, &self.clock, &metrics).await?;
         let config = ConfigSnapshot::new(&self.settings, &self.clock)?;
         let gate = Gate::new(gate::Parts {
@@ -110,9 +104,10 @@ impl App {
             rules: Arc::clone(&config.rules),
             clock: self.clock.clone(),
         });
-        let (writer, writer_stop, writer_task) = self.start_writer(&gate, &stores.ledger);
+        let (writer, writing) = self.start_writer(&gate, &stores.ledger);
         self.take_over_journal(&gate, &writer, was_killed).await?;
-        let notify = Notify::start(&self, Arc::clone(&stores.outbox), &metrics)?;
+        let webhooks = Arc::new(ArcSwap::from_pointee(self.settings.webhooks.clone()));
+        let notifying = self.start_notifier(&webhooks, &stores.outbox, &metrics)?;
         let mut tasks = Tasks::default();
         tasks.spawn(Arc::clone(&gate).run());
         tasks.spawn(config.auth.keep_fresh());
@@ -127,7 +122,7 @@ impl App {
             stopping: stopping.clone(),
             streams: OpenStreams::default(),
         };
-        let (clients, proxy) = self.start_serving(state, notify.webhooks(), &mut tasks);
+        let (clients, proxy) = self.start_serving(state, webhooks, &mut tasks);
         tracing::info!(address = %clients.local_addr()?, "serving");
         let left = proxy::serve(clients, proxy, stopping, GRACE).await?;
         tracing::info!(connections_left = left, "no more requests: settling");
@@ -139,12 +134,24 @@ impl App {
         if let Err(late) = writer.flush(FLUSH).await {
             tracing::warn!(%late, "the next start takes them over");
         }
-        notify.stop().await;
+        if let Err(error) = notifying.stop().await {
+            tracing::error!(%error, "the task that delivers webhooks broke off");
+        }
         gate.close().await;
-        writer_stop.send_replace(true);
-        writer_task.await.context("the writer's task broke off")?;
+        writing.stop().await.context("the writer's task broke off")?;
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// The metrics, with the series of the upstreams.
+    fn metrics(&self) -> Result<Arc<Metrics>> {
+        let metrics = Metrics::new().context("metrics could not be registered")?;
+        for upstream in &self.settings.upstreams {
+            for dialect in upstream.serves.keys() {
+                metrics.expect_upstream(&upstream.name, dialect);
+            }
+        }
+        Ok(Arc::new(metrics))
     }
 
     /// What the last run left in the journal: ended as crashed, in the ledger, or known to the gate.
@@ -173,7 +180,7 @@ impl App {
         tasks: &mut Tasks,
     ) -> (TcpListener, Arc<proxy::Proxy>) {
         let ApiState { gate, reads, config, metrics, stopping, .. } = state.clone();
-        tasks.spawn(active::keep_active_users(Arc::clone(&gate), reads, Arc::clone(&metrics)));
+        tasks.spawn(keep_active_users(Arc::clone(&gate), reads, Arc::clone(&metrics)));
         tasks.spawn(serve_admin(self.admin, api::admin_router(state.clone())));
         if let Some(path) = self.reload_from {
             let (gate, config, metrics) = (Arc::clone(&gate), Arc::clone(&config), Arc::clone(&metrics));
@@ -189,43 +196,27 @@ impl App {
         &self,
         gate: &Arc<Gate>,
         ledger: &Arc<dyn crate::store::Ledger>,
-    ) -> (WriterHandle, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+    ) -> (WriterHandle, Stoppable) {
         let acknowledged = Arc::clone(gate);
         let on_ack =
             Arc::new(move |entries: &[crate::store::Entry], up_to| acknowledged.acknowledged(entries, up_to));
         let (journal, ledger, clock) = (Arc::clone(&self.journal), Arc::clone(ledger), self.clock.clone());
         let writer = Writer::new(journal, ledger, clock, WriterOptions::default(), on_ack);
-        let handle = writer.handle();
-        let (stop, stopped) = watch::channel(false);
-        (handle, stop, tokio::spawn(writer.run(stopped)))
+        (writer.handle(), Stoppable::start(|stopped| writer.run(stopped)))
     }
-}
 
-async fn serve_admin(listener: TcpListener, router: axum::Router) {
-    let served = async {
-        listener.set_nonblocking(true)?;
-        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
-    };
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the admin listener stopped");
-    }
-}
-
-/// Tasks that end with the gateway.
-#[derive(Default)]
-struct Tasks(Vec<tokio::task::JoinHandle<()>>);
-
-impl Tasks {
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.push(tokio::spawn(task));
-    }
-}
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
+    fn start_notifier(
+        &self,
+        webhooks: &Receivers,
+        outbox: &Arc<dyn crate::store::Outbox>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Stoppable> {
+        let (outbox, webhooks, metrics) = (Arc::clone(outbox), Arc::clone(webhooks), Arc::clone(metrics));
+        let notifier = Notifier::new(outbox, webhooks, metrics, self.clock.clone()).map_err(|error| {
+            let hint = "check that the machine has CA certificates (`ca-certificates`)";
+            anyhow!("no HTTP client for webhooks: {error}\nhint: {hint}")
+        })?;
+        Ok(Stoppable::start(|stopped| notifier.run(stopped)))
     }
 }
 

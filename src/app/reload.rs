@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::notify::Receivers;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::gate::Gate;
+use crate::notify::WebhookSettings;
 use crate::snapshot::{ConfigSnapshot, InForce};
 use crate::telemetry::Metrics;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Who is told of thresholds, for a reload to swap: no request reads it.
+pub type Receivers = Arc<ArcSwap<Vec<WebhookSettings>>>;
 
 /// Everything that a reload swaps.
 pub struct Reload {

@@ -62,14 +62,8 @@ pub async fn open(storage: &StorageSettings, clock: &Clock, metrics: &Arc<Metric
         let counters = Arc::new(memory.timed(timing(metrics, "memory", COUNTERS_CALLS)));
         return Ok(Stores { counters, fallback: None, ledger, outbox, reads });
     };
-    let settings = RedisSettings {
-        url: url.clone(),
-        password: storage.redis_password.clone(),
-        ca: storage.redis_ca.clone(),
-        gateway_id: gateway_id(&storage.data_dir, clock)?,
-        clock: clock.clone(),
-        timing: timing(metrics, "redis", COUNTERS_CALLS),
-    };
+    let timing = timing(metrics, "redis", COUNTERS_CALLS);
+    let settings = redis_settings(storage, url, gateway_id(&storage.data_dir, clock)?, clock, timing);
     Ok(Stores { counters: redis(settings).await?, fallback: Some(Arc::new(memory)), ledger, outbox, reads })
 }
 
@@ -98,32 +92,38 @@ pub async fn try_each(
     clock: &Clock,
 ) -> Vec<(&'static str, Result<Vec<String>, String>)> {
     let mut tried = Vec::new();
-    if let Some(url) = &storage.database_url {
+    for (name, url) in
+        [("postgres", &storage.database_url), ("postgres replica", &storage.database_replica_url)]
+    {
+        let Some(url) = url else { continue };
         let answer = match PostgresLedger::connect(&PostgresSettings::new(url.clone())) {
             Ok(ledger) => ledger.ping().await,
             Err(error) => Err(error),
         };
-        tried.push(("postgres", answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
-    }
-    if let Some(replica) = &storage.database_replica_url {
-        let answer = match PostgresLedger::connect(&PostgresSettings::new(replica.clone())) {
-            Ok(ledger) => ledger.ping().await,
-            Err(error) => Err(error),
-        };
-        tried.push(("postgres replica", answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
+        tried.push((name, answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
     }
     if let Some(url) = &storage.redis_url {
-        let settings = RedisSettings {
-            url: url.clone(),
-            password: storage.redis_password.clone(),
-            ca: storage.redis_ca.clone(),
-            gateway_id: format!("check-{}", clock.request_id().simple()),
-            clock: clock.clone(),
-            timing: Timing::default(),
-        };
-        tried.push(("redis", try_redis(settings).await));
+        let id = format!("check-{}", clock.request_id().simple());
+        tried.push(("redis", try_redis(redis_settings(storage, url, id, clock, Timing::default())).await));
     }
     tried
+}
+
+fn redis_settings(
+    storage: &StorageSettings,
+    url: &str,
+    gateway_id: String,
+    clock: &Clock,
+    timing: Timing,
+) -> RedisSettings {
+    RedisSettings {
+        url: url.to_owned(),
+        password: storage.redis_password.clone(),
+        ca: storage.redis_ca.clone(),
+        gateway_id,
+        clock: clock.clone(),
+        timing,
+    }
 }
 
 async fn try_redis(settings: RedisSettings) -> Result<Vec<String>, String> {

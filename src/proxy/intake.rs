@@ -134,7 +134,7 @@ impl QuotaProxy {
         query_key: Option<&str>,
     ) -> Result<Caller, AuthError> {
         let (headers, peer) = (&session.req_header().headers, peer(session));
-        let looked_up = |hit| self.metrics.tokens_cache().looked_up(hit);
+        let looked_up = |hit| self.metrics.token_looked_up(hit);
         let caller = config.auth.caller(headers, query_key, Some(peer), looked_up).await?;
         let nobody = || Caller::anonymous(client_address(peer, headers, &config.trusted_proxies));
         Ok(caller.unwrap_or_else(nobody))

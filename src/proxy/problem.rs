@@ -23,45 +23,34 @@ impl Rejection {
     pub fn new(problem: Problem, outcome: &'static str) -> Self {
         Self { problem: Box::new(problem), outcome }
     }
+
+    fn of(kind: Kind, text: impl Into<String>, outcome: &'static str) -> Self {
+        Self::new(Problem::new(kind, text), outcome)
+    }
 }
 
-/// A credential that is no good.
+/// A credential that is no good, unless it is the keys that are missing.
 pub fn of_auth(error: AuthError) -> Rejection {
-    let sentence = sentence(&error.to_string());
-    match error {
-        AuthError::KeysUnavailable => {
-            Rejection::new(Problem::new(Kind::Overloaded, sentence), outcome::ERROR)
-        }
-        AuthError::Missing
-        | AuthError::Conflict
-        | AuthError::Scheme
-        | AuthError::Malformed
-        | AuthError::Signature
-        | AuthError::Expired
-        | AuthError::NotYetValid
-        | AuthError::NotAccepted
-        | AuthError::Identity
-        | AuthError::Peer => {
-            Rejection::new(Problem::new(Kind::InvalidApiKey, sentence), outcome::REFUSED_AUTH)
-        }
-    }
+    let (kind, outcome) = if error == AuthError::KeysUnavailable {
+        (Kind::Overloaded, outcome::ERROR)
+    } else {
+        (Kind::InvalidApiKey, outcome::REFUSED_AUTH)
+    };
+    Rejection::of(kind, sentence(&error.to_string()), outcome)
 }
 
 /// A request that the gate does not admit.
 pub fn of_denied(denied: &Denied) -> Rejection {
     match denied {
         Denied::Unauthenticated => of_auth(AuthError::Missing),
-        Denied::UnknownPlan(_) => Rejection::new(
-            Problem::new(Kind::ModelNotAllowed, sentence(&denied.to_string())),
-            outcome::REFUSED_MODEL,
-        ),
+        Denied::UnknownPlan(_) => {
+            Rejection::of(Kind::ModelNotAllowed, sentence(&denied.to_string()), outcome::REFUSED_MODEL)
+        }
         Denied::ModelNotAllowed(text) => {
-            Rejection::new(Problem::new(Kind::ModelNotAllowed, text.clone()), outcome::REFUSED_MODEL)
+            Rejection::of(Kind::ModelNotAllowed, text.clone(), outcome::REFUSED_MODEL)
         }
         Denied::Refused(refusal) => of_refusal(refusal),
-        Denied::Unavailable(text) => {
-            Rejection::new(Problem::new(Kind::Overloaded, text.clone()), outcome::ERROR)
-        }
+        Denied::Unavailable(text) => Rejection::of(Kind::Overloaded, text.clone(), outcome::ERROR),
     }
 }
 
@@ -91,28 +80,25 @@ fn of_refusal(refusal: &Refusal) -> Rejection {
 
 /// A model that nobody serves.
 pub fn of_no_upstream(error: &NoUpstream) -> Rejection {
-    Rejection::new(Problem::new(Kind::ModelNotFound, sentence(&error.to_string())), outcome::REFUSED_MODEL)
+    Rejection::of(Kind::ModelNotFound, sentence(&error.to_string()), outcome::REFUSED_MODEL)
 }
 
 /// Upstreams that can take no more requests at once.
 pub fn of_full(full: Full) -> Rejection {
     let text = format!("{} Try again shortly.", sentence(&full.to_string()));
-    Rejection::new(Problem::new(Kind::Overloaded, text), outcome::ERROR)
+    Rejection::of(Kind::Overloaded, text, outcome::ERROR)
 }
 
 /// A body that was not read; `None` if nobody is there to be told.
 pub fn of_body(error: &BodyError, max_bytes: u64) -> Option<Rejection> {
-    match error {
+    let (kind, text) = match error {
         BodyError::TooLarge => {
-            let text = format!("The request body is over the limit of {max_bytes} bytes.");
-            Some(Rejection::new(Problem::new(Kind::TooLarge, text), outcome::BAD_REQUEST))
+            (Kind::TooLarge, format!("The request body is over the limit of {max_bytes} bytes."))
         }
-        BodyError::TooSlow => {
-            let text = "The request body did not arrive in time.";
-            Some(Rejection::new(Problem::new(Kind::InvalidRequest, text), outcome::BAD_REQUEST))
-        }
-        BodyError::Broken => None,
-    }
+        BodyError::TooSlow => (Kind::InvalidRequest, "The request body did not arrive in time.".to_owned()),
+        BodyError::Broken => return None,
+    };
+    Some(Rejection::of(kind, text, outcome::BAD_REQUEST))
 }
 
 /// An error text as a sentence.

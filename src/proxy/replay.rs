@@ -139,14 +139,38 @@ fn thrown_away(tasks: Vec<HttpTask>) -> Result<()> {
     Ok(())
 }
 
+/// Calls that the session inside answers.
+macro_rules! inner {
+    (&mut $this:ident: $($name:ident($($arg:ident: $of:ty)?) -> $out:ty;)*) => {
+        $(fn $name(&mut $this $(, $arg: $of)?) -> $out { $this.inner.$name($($arg)?) })*
+    };
+    (&$this:ident: $($name:ident -> $out:ty;)*) => { $(fn $name(&$this) -> $out { $this.inner.$name() })* };
+}
+
 #[async_trait]
 impl CustomSession for Replay {
-    fn req_header(&self) -> &RequestHeader {
-        self.inner.req_header()
+    inner! { &self:
+        req_header -> &RequestHeader;
+        get_read_timeout -> Option<Duration>;
+        get_write_timeout -> Option<Duration>;
+        get_total_drain_timeout -> Option<Duration>;
+        request_summary -> String;
+        response_written -> Option<&ResponseHeader>;
+        body_bytes_sent -> usize;
+        body_bytes_read -> usize;
+        digest -> Option<&Digest>;
+        client_addr -> Option<&SocketAddr>;
+        server_addr -> Option<&SocketAddr>;
+        is_upgrade_req -> bool;
+        was_upgraded -> bool;
     }
 
-    fn req_header_mut(&mut self) -> &mut RequestHeader {
-        self.inner.req_header_mut()
+    inner! { &mut self:
+        req_header_mut() -> &mut RequestHeader;
+        set_read_timeout(timeout: Option<Duration>) -> ();
+        set_write_timeout(timeout: Option<Duration>) -> ();
+        set_total_drain_timeout(timeout: Option<Duration>) -> ();
+        digest_mut() -> Option<&mut Digest>;
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
@@ -199,38 +223,6 @@ impl CustomSession for Replay {
         done
     }
 
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
-        self.inner.set_read_timeout(timeout);
-    }
-
-    fn get_read_timeout(&self) -> Option<Duration> {
-        self.inner.get_read_timeout()
-    }
-
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.inner.set_write_timeout(timeout);
-    }
-
-    fn get_write_timeout(&self) -> Option<Duration> {
-        self.inner.get_write_timeout()
-    }
-
-    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
-        self.inner.set_total_drain_timeout(timeout);
-    }
-
-    fn get_total_drain_timeout(&self) -> Option<Duration> {
-        self.inner.get_total_drain_timeout()
-    }
-
-    fn request_summary(&self) -> String {
-        self.inner.request_summary()
-    }
-
-    fn response_written(&self) -> Option<&ResponseHeader> {
-        self.inner.response_written()
-    }
-
     async fn shutdown(&mut self, _code: u32, _ctx: &str) {
         self.inner.shutdown().await;
     }
@@ -271,30 +263,6 @@ impl CustomSession for Replay {
         }
     }
 
-    fn body_bytes_sent(&self) -> usize {
-        self.inner.body_bytes_sent()
-    }
-
-    fn body_bytes_read(&self) -> usize {
-        self.inner.body_bytes_read()
-    }
-
-    fn digest(&self) -> Option<&Digest> {
-        self.inner.digest()
-    }
-
-    fn digest_mut(&mut self) -> Option<&mut Digest> {
-        self.inner.digest_mut()
-    }
-
-    fn client_addr(&self) -> Option<&SocketAddr> {
-        self.inner.client_addr()
-    }
-
-    fn server_addr(&self) -> Option<&SocketAddr> {
-        self.inner.server_addr()
-    }
-
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
         self.inner.to_h1_raw()
     }
@@ -332,13 +300,5 @@ impl CustomSession for Replay {
 
     fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {
         Ok(())
-    }
-
-    fn is_upgrade_req(&self) -> bool {
-        self.inner.is_upgrade_req()
-    }
-
-    fn was_upgraded(&self) -> bool {
-        self.inner.was_upgraded()
     }
 }

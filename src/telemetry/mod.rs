@@ -4,11 +4,7 @@
 mod log;
 mod metrics;
 pub mod outcome;
-mod parts;
-mod registrar;
-mod stores;
+mod table;
 
 pub use log::init as init_log;
-pub use metrics::{InFlight, Labels, Metrics, raise};
-pub use parts::{GateCounters, JournalGauges, LedgerCounters};
-pub use stores::CacheCounts;
+pub use metrics::{InFlight, Labels, Metrics, raise, set};

@@ -18,7 +18,7 @@ use fred::types::config::{Server, ServerConfig};
 use fred::types::{ClusterHash, CustomCommand};
 
 use super::errors::fault;
-use super::scripts::Script;
+use super::scripts::{Script, texts};
 use super::settings::one_connection;
 use crate::clock::Stopwatch;
 use crate::store::StoreError;
@@ -33,13 +33,13 @@ const RECHECK_MS: u64 = 1_000;
 pub(super) struct Process {
     /// Run id and replication id.
     pub(super) term: String,
-    /// In the order of [`Script::ALL`].
+    /// In the order of [`Script`].
     hashes: Vec<String>,
 }
 
 impl Process {
     pub(super) fn hash(&self, script: Script) -> &str {
-        Script::ALL.iter().position(|&it| it == script).map_or("", |index| &self.hashes[index])
+        self.hashes.get(script as usize).map_or("", String::as_str)
     }
 }
 
@@ -188,9 +188,9 @@ async fn load_scripts(client: &Client) -> Result<Process, Error> {
     let (server, replication) = (info(client, "server").await?, info(client, "replication").await?);
     let digits = |info, name| info_field(info, name).unwrap_or_default().chars().take(ID_DIGITS);
     let term: String = digits(&server, "run_id").chain(digits(&replication, "master_replid")).collect();
-    let mut hashes = Vec::with_capacity(Script::ALL.len());
-    for script in Script::ALL {
-        hashes.push(client.script_load(script.text(&term)).await?);
+    let mut hashes = Vec::new();
+    for text in texts(&term) {
+        hashes.push(client.script_load(text).await?);
     }
     Ok(Process { term, hashes })
 }

@@ -5,7 +5,7 @@
 use crate::store::counters::{REPEAT_WITHIN_MS, REPEATS_MAX};
 
 /// A script that works on one domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Script {
     Reserve,
     Settle,
@@ -26,55 +26,37 @@ const HOLDS: &str = include_str!("holds.lua");
 /// The registry of gateways belongs to no domain: loaded with every call, so twice a second.
 pub(super) const HEARTBEAT: &str = include_str!("heartbeat.lua");
 
+/// For scripts that a server that is out of memory runs too: those that end requests, give back expired holds or show what
+/// is used. None of them admits a request.
+const ALLOW_OOM: &str = " flags=allow-oom";
+
+/// In the order of [`Script`]: the operation as errors name it, flags, and the parts behind the common one.
+const SCRIPTS: [(&str, &str, &[&str]); 10] = [
+    ("reserve", "", &[REAP, HOLDS, include_str!("reserve.lua")]),
+    ("settle", ALLOW_OOM, &[include_str!("settle.lua")]),
+    ("renew", ALLOW_OOM, &[include_str!("renew.lua")]),
+    ("read", ALLOW_OOM, &[REAP, HOLDS, include_str!("read.lua")]),
+    ("rebuild", "", &[include_str!("rebuild.lua")]),
+    ("announce", ALLOW_OOM, &[include_str!("announce.lua")]),
+    ("open_epoch", "", &[include_str!("open_epoch.lua")]),
+    ("dump", ALLOW_OOM, &[REAP, include_str!("dump.lua")]),
+    ("repair", ALLOW_OOM, &[REAP, include_str!("repair.lua")]),
+    ("sweep", ALLOW_OOM, &[REAP, include_str!("sweep.lua")]),
+];
+
 impl Script {
-    pub(super) const ALL: [Self; 10] = [
-        Self::Reserve,
-        Self::Settle,
-        Self::Renew,
-        Self::Read,
-        Self::Rebuild,
-        Self::Announce,
-        Self::OpenEpoch,
-        Self::Dump,
-        Self::Repair,
-        Self::Sweep,
-    ];
-
-    /// The operation as errors name it.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Settle => "settle",
-            Self::Renew => "renew",
-            Self::Read => "read",
-            Self::Rebuild => "rebuild",
-            Self::Announce => "announce",
-            Self::OpenEpoch => "open_epoch",
-            Self::Dump => "dump",
-            Self::Repair => "repair",
-            Self::Sweep => "sweep",
-        }
+        SCRIPTS[self as usize].0
     }
+}
 
-    /// The text for one term of a server process. A server that is out of memory still ends requests,
-    /// gives back expired holds and shows what is used, but admits none.
-    pub(super) fn text(self, term: &str) -> String {
-        let (flags, parts): (&str, &[&str]) = match self {
-            Self::Reserve => ("", &[REAP, HOLDS, include_str!("reserve.lua")]),
-            Self::Read => (" flags=allow-oom", &[REAP, HOLDS, include_str!("read.lua")]),
-            Self::Settle => (" flags=allow-oom", &[include_str!("settle.lua")]),
-            Self::Renew => (" flags=allow-oom", &[include_str!("renew.lua")]),
-            Self::Announce => (" flags=allow-oom", &[include_str!("announce.lua")]),
-            Self::Rebuild => ("", &[include_str!("rebuild.lua")]),
-            Self::OpenEpoch => ("", &[include_str!("open_epoch.lua")]),
-            Self::Dump => (" flags=allow-oom", &[REAP, include_str!("dump.lua")]),
-            Self::Repair => (" flags=allow-oom", &[REAP, include_str!("repair.lua")]),
-            Self::Sweep => (" flags=allow-oom", &[REAP, include_str!("sweep.lua")]),
-        };
-        let bounds = format!("local REPEAT_WITHIN_MS, REPEATS_MAX = {REPEAT_WITHIN_MS}, {REPEATS_MAX}\n");
+/// The texts of all scripts for one term of a server process, in the order of [`Script`].
+pub(super) fn texts(term: &str) -> impl Iterator<Item = String> {
+    let bounds = format!("local REPEAT_WITHIN_MS, REPEATS_MAX = {REPEAT_WITHIN_MS}, {REPEATS_MAX}\n");
+    SCRIPTS.iter().map(move |(_, flags, parts)| {
         let text = format!("#!lua{flags}\nlocal RUN = \"{term}\"\n{bounds}{COMMON}{}", parts.concat());
         #[cfg(debug_assertions)]
         let text = text + crate::failpoint::script_comment();
         text
-    }
+    })
 }

@@ -13,25 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::scan::{Scan, module_of};
 use super::{File, file, is_test, read_tree};
 
-/// Circles that still stand, by their files. What stands here and is no circle any more must go.
-const TOLERATED: &[&[&str]] = &[];
-
 /// How many re-exports a name is followed through.
 const RE_EXPORTS_MAX: usize = 8;
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let found = circles(&read_tree("src"));
-    let within =
-        |circle: &BTreeSet<&str>, tolerated: &[&str]| circle.iter().all(|file| tolerated.contains(file));
-    let found: Vec<BTreeSet<&str>> =
-        found.iter().map(|circle| circle.iter().map(String::as_str).collect()).collect();
-    let is_new = |circle: &&BTreeSet<&str>| !TOLERATED.iter().any(|tolerated| within(circle, tolerated));
-    let new: Vec<_> = found.iter().filter(is_new).collect();
-    assert!(new.is_empty(), "files import each other in a circle: {new:#?}");
-    let gone: Vec<_> =
-        TOLERATED.iter().filter(|tolerated| !found.iter().any(|circle| within(circle, tolerated))).collect();
-    assert!(gone.is_empty(), "no circle any more: take it out of TOLERATED: {gone:#?}");
+    assert!(found.is_empty(), "files import each other in a circle: {found:#?}");
 }
 
 #[test]
