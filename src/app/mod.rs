@@ -29,7 +29,7 @@ use crate::telemetry::Metrics;
 use reload::{Receivers, Reload};
 use running::Running;
 pub use tasks::on_signals;
-use tasks::{Stoppable, Tasks, keep_active_users, serve_admin};
+use tasks::{Stoppable, Tasks, keep_active_users};
 
 /// How long streams may go on after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(30);
@@ -217,6 +217,16 @@ impl App {
             anyhow!("no HTTP client for webhooks: {error}\nhint: {hint}")
         })?;
         Ok(Stoppable::start(|stopped| notifier.run(stopped)))
+    }
+}
+
+async fn serve_admin(listener: TcpListener, router: axum::Router) {
+    let served = async {
+        listener.set_nonblocking(true)?;
+        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
+    };
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the admin listener stopped");
     }
 }
 

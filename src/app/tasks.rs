@@ -1,6 +1,5 @@
 //! What runs beside the requests, and how each of it ends: with the gateway, in order when asked, or never.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ impl Drop for Tasks {
     }
 }
 
-/// A task that is asked to stop, and then waited for. It stops as well when this is dropped.
+/// A task that is asked to stop, and then waited for.
 pub(super) struct Stoppable {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -53,16 +52,6 @@ impl Stoppable {
     pub(super) async fn stop(self) -> Result<(), JoinError> {
         self.stop.send_replace(true);
         self.task.await
-    }
-}
-
-pub(super) async fn serve_admin(listener: TcpListener, router: axum::Router) {
-    let served = async {
-        listener.set_nonblocking(true)?;
-        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
-    };
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the admin listener stopped");
     }
 }
 
