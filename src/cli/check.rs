@@ -107,12 +107,10 @@ async fn upstreams_that_fail(settings: &Settings) -> u32 {
 }
 
 fn report(kind: &str, name: &str, problem: Option<(String, &str)>) -> u32 {
-    match problem {
-        None => print::line(format_args!("{kind} `{name}`: ok")),
-        Some((problem, hint)) => {
-            print::line(format_args!("{kind} `{name}`: {problem}\nhint: {hint}"));
-            return 1;
-        }
-    }
-    0
+    let Some((problem, hint)) = problem else {
+        print::line(format_args!("{kind} `{name}`: ok"));
+        return 0;
+    };
+    print::line(format_args!("{kind} `{name}`: {problem}\nhint: {hint}"));
+    1
 }

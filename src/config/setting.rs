@@ -3,7 +3,7 @@
 //! Owns the type checks, bounds and the variables in texts. Must not know what a key means.
 
 use chrono::{NaiveDate, NaiveTime};
-use toml_edit::{ArrayOfTables, Table, TableLike, Value};
+use toml_edit::{ArrayOfTables, Table, Value};
 
 use super::expand::{ExpandError, expand};
 use super::kind::ValueKind;
@@ -230,15 +230,6 @@ impl<'a> Setting<'a> {
             return Err(self.refused("an empty list", None));
         }
         all(elements.iter().map(|element| element.text().and_then(|text| one(element, &text))))
-    }
-
-    /// A table, unless it is something else.
-    pub(super) fn table(&self) -> Option<&'a dyn TableLike> {
-        match self.node {
-            Node::Table(table) => Some(table),
-            Node::Value(Value::InlineTable(table)) => Some(table),
-            _ => None,
-        }
     }
 
     /// What the value is, without saying which: it may be a secret.

@@ -3,7 +3,7 @@
 //! Owns the walk over parsed TOML beside the descriptions of its keys: dotted paths, places, defaults, and the refusal
 //! of unknown keys. Must not know what a key means or how its value is read.
 
-use toml_edit::{Item, Table, TableLike};
+use toml_edit::{Item, Table, TableLike, Value};
 
 use super::kind::{KeySpec, TableSpec, ValueKind};
 use super::nearest::did_you_mean;
@@ -143,6 +143,15 @@ impl<'a> Setting<'a> {
         }
         let hint = matches!(list.node, Node::Table(_)).then(|| format!("write `[[{}]]`", list.path));
         Err(list.wrong(list.found(), "a list of tables", hint))
+    }
+
+    /// A table, unless it is something else.
+    pub(super) fn table(&self) -> Option<&'a dyn TableLike> {
+        match self.node {
+            Node::Table(table) => Some(table),
+            Node::Value(Value::InlineTable(table)) => Some(table),
+            _ => None,
+        }
     }
 
     /// Itself, if it is a table.
