@@ -13,7 +13,6 @@ use super::record;
 
 const LOCK_NAME: &str = "lock";
 const QUARANTINE_NAME: &str = "quarantine";
-const INCARNATION_NAME: &str = "incarnation";
 const SEGMENT_SUFFIX: &str = ".seg";
 const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
@@ -116,19 +115,6 @@ impl Dir {
         rows.write_all(format!("{line}\n").as_bytes())?;
         rows.sync_all()?;
         quarantine.sync_all()
-    }
-
-    /// The ledger's incarnation that was noted last; `None` if none was. A note that is no number is an error.
-    pub(super) fn incarnation(&self) -> io::Result<Option<u64>> {
-        let number = |text: String| {
-            text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-        };
-        self.note(INCARNATION_NAME)?.map(number).transpose()
-    }
-
-    /// Notes the ledger's incarnation.
-    pub(super) fn set_incarnation(&self, incarnation: u64) -> io::Result<()> {
-        self.set_note(INCARNATION_NAME, &format!("{incarnation}\n"))
     }
 
     /// The text that was noted last under this name; `None` if none was.

@@ -16,16 +16,10 @@ const NOTE: &str = "done";
 /// A segment is not done before that: after a crash nobody announces its requests, and their domains are loaded anew instead.
 pub const ANNOUNCED_MS: i64 = 60_000;
 
-/// The note.
-#[derive(Default, Deserialize, Serialize)]
-struct Note {
-    segments: Vec<Done>,
-}
-
 /// What must be known of a segment that is not read.
 #[derive(Clone, Copy, Deserialize, Serialize)]
 pub(super) struct Done {
-    sequence: u64,
+    pub(super) sequence: u64,
     /// Its size: a file of another size is not the one that was noted.
     bytes: u64,
     ends: u32,
@@ -36,10 +30,6 @@ impl Done {
     fn of(sequence: u64, segment: &Segment) -> Self {
         let Segment { end, ends, quiet_since_ms, .. } = *segment;
         Self { sequence, bytes: end, ends, quiet_since_ms }
-    }
-
-    pub(super) fn sequence(self) -> u64 {
-        self.sequence
     }
 
     /// As if it had been read.
@@ -64,19 +54,14 @@ impl Done {
 
 /// The oldest of these segments that need not be read.
 pub(super) fn load(dir: &Dir, sequences: &[u64]) -> Vec<Done> {
-    let note = match dir.note(NOTE).map(|text| text.map(|text| serde_json::from_str::<Note>(&text))) {
-        Ok(None) => return Vec::new(),
-        Ok(Some(Ok(note))) => note,
-        Ok(Some(Err(error))) => {
-            tracing::warn!(%error, "the journal's note `done` cannot be read: the whole journal is");
-            return Vec::new();
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the journal's note `done` cannot be read: the whole journal is");
-            return Vec::new();
-        }
+    let read = || -> std::io::Result<Vec<Done>> {
+        Ok(dir.note(NOTE)?.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text))?)
     };
-    let noted: HashMap<u64, Done> = note.segments.into_iter().map(|done| (done.sequence, done)).collect();
+    let noted = read().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the journal's note `done` cannot be read: the whole journal is");
+        Vec::new()
+    });
+    let noted: HashMap<u64, Done> = noted.into_iter().map(|done| (done.sequence, done)).collect();
     let as_noted = |done: &Done| dir.open_segment(done.sequence).is_ok_and(|(_, bytes)| bytes == done.bytes);
     sequences.iter().map_while(|sequence| noted.get(sequence).copied().filter(as_noted)).collect()
 }
@@ -112,7 +97,7 @@ impl Inner {
             return;
         }
         let done = state.segments.range(..=state.done_up_to);
-        let note = Note { segments: done.map(|(sequence, segment)| Done::of(*sequence, segment)).collect() };
+        let note: Vec<Done> = done.map(|(sequence, segment)| Done::of(*sequence, segment)).collect();
         drop(state);
         let written = serde_json::to_string(&note).map_err(std::io::Error::other);
         if let Err(error) = written.and_then(|text| self.dir.set_note(NOTE, &text)) {

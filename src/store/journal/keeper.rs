@@ -7,9 +7,9 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::record::{self, Kind, SEGMENT_HEADER_BYTES};
+use super::record::{self, Kind, Record, SEGMENT_HEADER_BYTES};
 use super::scan::{Found, Scanner};
-use super::state::{Segment, State};
+use super::state::{Open, Segment, State};
 use super::{Inner, JournalError, Position};
 
 /// The longest an END waits for others to be synced with it.
@@ -26,14 +26,14 @@ const POISON_WAIT: Duration = Duration::from_secs(2);
 
 /// Works until the journal is closed; what was written until then is synced when this returns.
 pub(super) fn run(inner: &Inner) {
-    let mut wounded = false;
+    let mut poisoned = false;
     loop {
-        let stop = wait_for_work(inner, wounded);
+        let stop = wait_for_work(inner, poisoned);
         let poisoned_segments = inner.lock().poisoned_segments;
         inner.rescue_all();
         inner.sync();
-        wounded = inner.lock().poisoned_segments > poisoned_segments;
-        if wounded {
+        poisoned = inner.lock().poisoned_segments > poisoned_segments;
+        if poisoned {
             // What was just saved from the bad segment is synced at once; if that fails too, the next turn waits.
             inner.sync();
         }
@@ -49,26 +49,22 @@ pub(super) fn run(inner: &Inner) {
 }
 
 /// Waits for ENDs to sync (then a little longer, for company), for other work, or for the idle time to pass.
-fn wait_for_work(inner: &Inner, wounded: bool) -> bool {
+fn wait_for_work(inner: &Inner, poisoned: bool) -> bool {
+    let wait = |state, at_most, goes_on: &dyn Fn(&State) -> bool| {
+        let waited = inner.wake.wait_timeout_while(state, at_most, |state| goes_on(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    };
     let mut state = inner.lock();
-    if wounded || !state.to_rescue.is_empty() {
-        let goes_on = |state: &mut State| !state.stop;
-        (state, _) = inner
-            .wake
-            .wait_timeout_while(state, POISON_WAIT, goes_on)
-            .unwrap_or_else(PoisonError::into_inner);
+    if poisoned || !state.to_rescue.is_empty() {
+        state = wait(state, POISON_WAIT, &|state| !state.stop);
     }
-    let idle = |state: &mut State| {
+    state = wait(state, IDLE_WAIT, &|state| {
         let work = state.unsynced_ends > 0 || !state.unsealed.is_empty();
         let wants_spare = inner.wants_spare(state) && state.blocked.is_none();
         !(work || wants_spare || state.stop)
-    };
-    (state, _) =
-        inner.wake.wait_timeout_while(state, IDLE_WAIT, idle).unwrap_or_else(PoisonError::into_inner);
+    });
     if state.unsynced_ends > 0 {
-        let alone = |state: &mut State| state.unsynced_ends < GROUP_ENDS && !state.stop;
-        (state, _) =
-            inner.wake.wait_timeout_while(state, GROUP_WAIT, alone).unwrap_or_else(PoisonError::into_inner);
+        state = wait(state, GROUP_WAIT, &|state| state.unsynced_ends < GROUP_ENDS && !state.stop);
     }
     state.stop
 }
@@ -187,48 +183,38 @@ impl Inner {
                     index += u32::from(kind == Kind::End);
                     let mut state = self.lock();
                     let place = Position { segment: sequence, offset: scanner.at(), index };
-                    self.rescue_record(&mut state, kind, place, scanner.payload())?;
+                    if let Some(record) = record::decode(kind, scanner.payload()) {
+                        self.rescue_record(&mut state, place, record)?;
+                    }
                 }
                 Found::Damage => damaged_places += 1,
-                Found::Tail { .. } => return Ok(damaged_places + 1),
+                Found::Tail => return Ok(damaged_places + 1),
                 Found::End => return Ok(damaged_places),
             }
         }
     }
 
-    fn rescue_record(
-        &self,
-        state: &mut State,
-        kind: Kind,
-        place: Position,
-        payload: &[u8],
-    ) -> Result<(), JournalError> {
-        match kind {
-            Kind::Begin => {
-                let Some(entry) = record::decode_entry(payload) else { return Ok(()) };
-                let Some(open) = state.open.get(&entry.id).filter(|open| open.segment == place.segment)
-                else {
+    fn rescue_record(&self, state: &mut State, place: Position, record: Record) -> Result<(), JournalError> {
+        match record {
+            Record::Begin(entry) => {
+                let here = |open: &&Open| open.segment == place.segment;
+                let Some(first) = state.open.get(&entry.id).filter(here).map(|open| open.first) else {
                     return Ok(());
                 };
-                let first = open.first;
                 let (to, _) = self.append(state, &record::encode_entry(Kind::Begin, &entry)?)?;
                 state.move_begin(entry.id, to);
                 if let Some((status, at_ms)) = first {
                     self.append(state, &record::encode_first(entry.id, status, at_ms))?;
                 }
             }
-            Kind::First => {
-                let Some((rid, status, at_ms)) = record::decode_first(payload) else { return Ok(()) };
-                if state.open.contains_key(&rid) {
-                    self.append(state, &record::encode_first(rid, status, at_ms))?;
-                }
+            Record::First { rid, status, at_ms } if state.open.contains_key(&rid) => {
+                self.append(state, &record::encode_first(rid, status, at_ms))?;
             }
-            Kind::End if place > state.watermark => {
-                let Some(entry) = record::decode_entry(payload) else { return Ok(()) };
+            Record::End(entry) if place > state.watermark => {
                 let (to, offset) = self.append(state, &record::encode_entry(Kind::End, &entry)?)?;
                 state.note_end(to, offset, entry.ended_at_ms);
             }
-            Kind::End | Kind::Ack => {}
+            Record::First { .. } | Record::End(_) | Record::Ack { .. } => {}
         }
         Ok(())
     }
@@ -282,7 +268,7 @@ impl Inner {
         let mut state = self.lock();
         let sequence = state.active;
         let spares = std::mem::take(&mut state.spares);
-        let removed = spares.iter().try_for_each(|spare| self.dir.remove_segment(spare.sequence));
+        let removed = spares.keys().try_for_each(|spare| self.dir.remove_segment(*spare));
         let sealed = match state.segments.get(&sequence) {
             Some(Segment { file: Some(file), end, poisoned: false, .. }) => cut(file, *end),
             _ => Ok(()),

@@ -17,7 +17,6 @@ mod reader;
 mod record;
 mod recovery;
 mod scan;
-mod shorten;
 mod space;
 mod state;
 
@@ -38,6 +37,9 @@ use self::record::{Kind, MAX_RECORD_BYTES};
 use self::state::{Open, Parked, State, end_bound};
 use crate::clock::Clock;
 use crate::store::Entry;
+
+/// The note of the ledger's incarnation.
+const INCARNATION: &str = "incarnation";
 
 /// An open journal. Dropping it syncs what was written.
 pub struct Journal {
@@ -75,15 +77,9 @@ pub struct Position {
     pub index: u32,
 }
 
-impl Position {
-    fn key(self) -> (u64, u64) {
-        (self.segment, self.offset)
-    }
-}
-
 impl PartialEq for Position {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.cmp(other).is_eq()
     }
 }
 
@@ -97,7 +93,7 @@ impl PartialOrd for Position {
 
 impl Ord for Position {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        (self.segment, self.offset).cmp(&(other.segment, other.offset))
     }
 }
 
@@ -211,7 +207,7 @@ impl Journal {
         let fits = record.len() <= MAX_RECORD_BYTES && self.inner.ensure_room(&mut state, extra).is_ok();
         if !fits {
             tracing::warn!(rid = %entry.id, bytes = record.len(), "a journal entry has grown too large; its texts are shortened");
-            record = record::encode_entry(Kind::End, &shorten::shortened(entry))?;
+            record = record::encode_entry(Kind::End, &record::shortened(entry))?;
         }
         if record.len() > MAX_RECORD_BYTES {
             return Err(JournalError::TooLarge { bytes: record.len(), max: MAX_RECORD_BYTES });
@@ -288,7 +284,8 @@ impl Journal {
     }
 
     /// Every END up to here is on the disk.
-    pub fn synced_position(&self) -> Position {
+    #[cfg(test)]
+    pub(crate) fn synced_position(&self) -> Position {
         self.inner.lock().synced
     }
 
@@ -305,11 +302,6 @@ impl Journal {
     /// Waits until the ledger has every END up to here.
     pub async fn wait_for_ack(&self, up_to: Position) {
         self.wait_until(|state| state.watermark >= up_to).await;
-    }
-
-    /// Waits until every END up to here is on the disk.
-    pub async fn wait_for_sync(&self, up_to: Position) {
-        self.wait_until(|state| state.synced >= up_to).await;
     }
 
     /// How the journal is.
@@ -339,14 +331,17 @@ impl Journal {
         self.inner.lock().bytes()
     }
 
-    /// The ledger's incarnation that was noted last.
+    /// The ledger's incarnation that was noted last; `None` if none was. A note that is no number is an error.
     pub(crate) fn incarnation(&self) -> Result<Option<u64>, JournalError> {
-        self.inner.dir.incarnation().map_err(JournalError::io("read the ledger's incarnation"))
+        let number = |text: String| text.trim().parse().map_err(std::io::Error::other);
+        let noted = self.inner.dir.note(INCARNATION).and_then(|text| text.map(number).transpose());
+        noted.map_err(JournalError::io("read the ledger's incarnation"))
     }
 
     /// Notes the ledger's incarnation for the next start.
     pub(crate) fn set_incarnation(&self, incarnation: u64) -> Result<(), JournalError> {
-        self.inner.dir.set_incarnation(incarnation).map_err(JournalError::io("note the ledger's incarnation"))
+        let noted = self.inner.dir.set_note(INCARNATION, &format!("{incarnation}\n"));
+        noted.map_err(JournalError::io("note the ledger's incarnation"))
     }
 
     /// Puts a row that the ledger will never take, and why, into `quarantine/rows.jsonl`, durably.

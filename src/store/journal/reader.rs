@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::record::{self, Kind, SEGMENT_HEADER_BYTES};
+use super::record::{self, Kind, Record, SEGMENT_HEADER_BYTES};
 use super::scan::{Found, Scanner};
 use super::{Inner, JournalError, Position};
 use crate::store::Entry;
@@ -53,10 +53,8 @@ impl Inner {
         state.damaged_segments += 1;
         drop(state);
         tracing::error!(segment = sequence, "a journal segment is damaged; a copy goes to `quarantine/`");
-        self.dir
-            .quarantine_segment(sequence)
-            .map(|_| ())
-            .map_err(JournalError::io("copy a damaged segment to quarantine"))
+        let copied = self.dir.quarantine_segment(sequence).map(|_| ());
+        copied.map_err(JournalError::io("copy a damaged segment to quarantine"))
     }
 }
 
@@ -182,13 +180,13 @@ impl Reader {
                     }
                     self.at.offset = scanner.at();
                     self.at.index += 1;
-                    match record::decode_entry(scanner.payload()) {
-                        Some(entry) => batch.push((self.at, entry)),
-                        None => self.inner.note_damage(self.at.segment)?,
+                    match record::decode(Kind::End, scanner.payload()) {
+                        Some(Record::End(entry)) => batch.push((self.at, entry)),
+                        _ => self.inner.note_damage(self.at.segment)?,
                     }
                 }
                 Found::Record { .. } => self.at.offset = scanner.at(),
-                Found::Damage | Found::Tail { .. } => {
+                Found::Damage | Found::Tail => {
                     self.at.offset = scanner.at();
                     self.inner.note_damage(self.at.segment)?;
                 }

@@ -24,6 +24,12 @@ pub(super) const ACK_BYTES: usize = RECORD_HEADER_BYTES + 8 + 8 + 4 + 8;
 /// Bytes at the start of each segment.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 32;
 
+/// What is left of a free text in an entry that outgrew its promised room.
+const TEXT_CHARS: usize = 48;
+
+/// How many groups are left.
+const GROUPS: usize = 8;
+
 const MAGIC: [u8; 8] = *b"TOLLJRNL";
 const VERSION: u32 = 1;
 
@@ -49,12 +55,38 @@ impl Kind {
     }
 }
 
+/// A record that was read.
+pub(super) enum Record {
+    Begin(Entry),
+    First { rid: Uuid, status: u16, at_ms: i64 },
+    End(Entry),
+    Ack { up_to: Position, at_ms: i64 },
+}
+
 /// Writes an entry as a BEGIN or END record.
 pub(super) fn encode_entry(kind: Kind, entry: &Entry) -> Result<Vec<u8>, JournalError> {
     let mut record = Vec::with_capacity(2048);
     record.resize(RECORD_HEADER_BYTES, 0);
     serde_json::to_writer(&mut record, entry)?;
     Ok(seal(kind, record))
+}
+
+/// The same entry with its free texts cut. What is money or identity is not touched.
+pub(super) fn shortened(entry: &Entry) -> Entry {
+    let mut entry = entry.clone();
+    let cut = |text: &mut String| {
+        if let Some((at, _)) = text.char_indices().nth(TEXT_CHARS) {
+            text.truncate(at);
+        }
+    };
+    let Entry { request_id, model_requested, model_dispatched, upstream, endpoint, price, task, .. } =
+        &mut entry;
+    [request_id, model_requested, model_dispatched, upstream, endpoint, price, task]
+        .into_iter()
+        .for_each(cut);
+    entry.groups.truncate(GROUPS);
+    entry.groups.iter_mut().for_each(cut);
+    entry
 }
 
 /// Writes a FIRST record.
@@ -98,24 +130,24 @@ pub(super) fn check(bytes: &[u8]) -> Option<(Kind, usize)> {
     (crc32fast::hash(covered) == u32_at(header, 4)?).then_some((kind, record_bytes))
 }
 
-/// Reads the payload of a BEGIN or END record. `None`: no entry that this version understands.
-pub(super) fn decode_entry(payload: &[u8]) -> Option<Entry> {
-    serde_json::from_slice(payload).ok()
-}
-
-/// Reads the payload of a FIRST record: id, status, time.
-pub(super) fn decode_first(payload: &[u8]) -> Option<(Uuid, u16, i64)> {
-    let payload: &[u8; FIRST_BYTES - RECORD_HEADER_BYTES] = payload.try_into().ok()?;
-    let rid = Uuid::from_slice(&payload[..16]).ok()?;
-    Some((rid, u16::from_le_bytes([payload[16], payload[17]]), i64_at(payload, 18)?))
-}
-
-/// Reads the payload of an ACK record: watermark, time.
-pub(super) fn decode_ack(payload: &[u8]) -> Option<(Position, i64)> {
-    let payload: &[u8; ACK_BYTES - RECORD_HEADER_BYTES] = payload.try_into().ok()?;
-    let up_to =
-        Position { segment: u64_at(payload, 0)?, offset: u64_at(payload, 8)?, index: u32_at(payload, 16)? };
-    Some((up_to, i64_at(payload, 20)?))
+/// What a payload says. `None`: nothing that this version understands.
+pub(super) fn decode(kind: Kind, payload: &[u8]) -> Option<Record> {
+    match kind {
+        Kind::Begin => serde_json::from_slice(payload).ok().map(Record::Begin),
+        Kind::End => serde_json::from_slice(payload).ok().map(Record::End),
+        Kind::First => {
+            let payload: &[u8; FIRST_BYTES - RECORD_HEADER_BYTES] = payload.try_into().ok()?;
+            let status = u16::from_le_bytes([payload[16], payload[17]]);
+            let rid = Uuid::from_slice(&payload[..16]).ok()?;
+            Some(Record::First { rid, status, at_ms: i64_at(payload, 18)? })
+        }
+        Kind::Ack => {
+            let payload: &[u8; ACK_BYTES - RECORD_HEADER_BYTES] = payload.try_into().ok()?;
+            let (segment, offset) = (u64_at(payload, 0)?, u64_at(payload, 8)?);
+            let up_to = Position { segment, offset, index: u32_at(payload, 16)? };
+            Some(Record::Ack { up_to, at_ms: i64_at(payload, 20)? })
+        }
+    }
 }
 
 /// The first bytes of a segment: magic, version, sequence, time of creation, CRC of these.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::dir::Dir;
 use super::done::{self, Done};
-use super::record::{self, Kind, SEGMENT_HEADER_BYTES};
+use super::record::{self, Kind, Record, SEGMENT_HEADER_BYTES};
 use super::scan::{Found, Scanner};
 use super::space::MIN_SEGMENT_BYTES;
 use super::state::{Open, Segment, State, end_bound};
@@ -121,9 +121,7 @@ impl Inner {
     fn start(&self, state: &mut State) -> Result<(), JournalError> {
         self.advance(state)?;
         while state.room() == 0 {
-            let sequence = self.book_segment(state)?;
-            let created = self.create_segment(sequence);
-            self.enter_spare(state, sequence, created)?;
+            self.extend(state)?;
         }
         Ok(())
     }
@@ -132,12 +130,12 @@ impl Inner {
 impl Findings {
     /// Takes over the oldest segments unread; gives the last of them.
     fn take_done(&mut self, done: &[Done]) -> u64 {
-        self.segments.extend(done.iter().map(|done| (done.sequence(), done.segment())));
+        self.segments.extend(done.iter().map(|done| (done.sequence, done.segment())));
         let Some(last) = done.last() else { return 0 };
         // whatever the ledger has told of these segments lies before their end
         self.watermark = last.position();
         self.last_end = last.position();
-        last.sequence()
+        last.sequence
     }
 
     /// Reads one segment, cuts its torn tail, puts a copy aside if it is damaged.
@@ -160,8 +158,8 @@ impl Findings {
                     data_end = scanner.at();
                 }
                 Found::Damage => damaged = true,
-                Found::Tail { from } => {
-                    let torn_bytes = scanner.data_end(from)? - from;
+                Found::Tail => {
+                    let torn_bytes = scanner.data_end(data_end)? - data_end;
                     if torn_bytes > 0 {
                         tracing::warn!(
                             segment = sequence,
@@ -204,38 +202,33 @@ impl Findings {
 
     /// Takes in one record. False: it is whole and still makes no sense.
     fn take(&mut self, sequence: u64, kind: Kind, end: u64, payload: &[u8], now_ms: i64) -> bool {
-        match kind {
-            Kind::Begin => {
-                let Some(entry) = record::decode_entry(payload) else { return false };
-                self.take_begin(sequence, entry, payload.len() + record::RECORD_HEADER_BYTES);
+        if kind == Kind::End
+            && let Some(segment) = self.segments.get_mut(&sequence)
+        {
+            segment.ends += 1;
+            segment.quiet_since_ms = now_ms;
+            self.last_end = Position { segment: sequence, offset: end, index: segment.ends };
+        }
+        match record::decode(kind, payload) {
+            Some(Record::Begin(entry)) => {
+                // a rescued BEGIN stands a second time, further on
+                let first_byte = self.open.get(&entry.id).and_then(|(request, ..)| request.first_byte);
+                let begin_bytes = payload.len() + record::RECORD_HEADER_BYTES;
+                self.open.insert(entry.id, (OpenRequest { entry, first_byte }, sequence, begin_bytes));
             }
-            Kind::First => {
-                let Some((rid, status, at_ms)) = record::decode_first(payload) else { return false };
+            Some(Record::First { rid, status, at_ms }) => {
                 if let Some((request, ..)) = self.open.get_mut(&rid) {
                     request.first_byte.get_or_insert((status, at_ms));
                 }
             }
-            Kind::End => {
-                let Some(segment) = self.segments.get_mut(&sequence) else { return false };
-                segment.ends += 1;
-                segment.quiet_since_ms = now_ms;
-                self.last_end = Position { segment: sequence, offset: end, index: segment.ends };
-                let Some(entry) = record::decode_entry(payload) else { return false };
+            Some(Record::End(entry)) => {
                 self.open.remove(&entry.id);
                 self.domains.insert(entry.domain);
             }
-            Kind::Ack => {
-                let Some((up_to, at_ms)) = record::decode_ack(payload) else { return false };
-                self.take_ack(up_to, at_ms);
-            }
+            Some(Record::Ack { up_to, at_ms }) => self.take_ack(up_to, at_ms),
+            None => return false,
         }
         true
-    }
-
-    fn take_begin(&mut self, sequence: u64, entry: Entry, begin_bytes: usize) {
-        // A rescued BEGIN stands a second time, further on.
-        let first_byte = self.open.get(&entry.id).and_then(|(request, ..)| request.first_byte);
-        self.open.insert(entry.id, (OpenRequest { entry, first_byte }, sequence, begin_bytes));
     }
 
     fn take_ack(&mut self, up_to: Position, at_ms: i64) {
@@ -278,7 +271,7 @@ fn ends_up_to(dir: &Dir, sequence: u64, offset: u64) -> io::Result<u32> {
         match scanner.next()? {
             Found::Record { kind, .. } => ends += u32::from(kind == Kind::End),
             Found::Damage => {}
-            Found::Tail { .. } | Found::End => return Ok(ends),
+            Found::Tail | Found::End => return Ok(ends),
         }
     }
 }

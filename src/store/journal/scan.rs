@@ -27,10 +27,7 @@ pub(super) enum Found {
     /// Bytes that are no record, with a true record after them.
     Damage,
     /// From here on there is no record, up to the end: a torn tail, or the zeros of a preallocated file.
-    Tail {
-        /// End of the last true record.
-        from: u64,
-    },
+    Tail,
     /// The end, exactly behind a record.
     End,
 }
@@ -83,13 +80,12 @@ impl Scanner {
             self.at += record_bytes as u64;
             return Ok(Found::Record { at, kind });
         }
-        let from = self.at;
-        if let Some(next) = self.resync(from + 1)? {
+        if let Some(next) = self.resync(self.at + 1)? {
             self.at = next;
             return Ok(Found::Damage);
         }
         self.at = self.end;
-        Ok(Found::Tail { from })
+        Ok(Found::Tail)
     }
 
     /// One past the last byte in `from..` that is not zero; `from` if all are zero.

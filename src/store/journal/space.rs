@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::record::{MAX_RECORD_BYTES, SEGMENT_HEADER_BYTES};
-use super::state::{Segment, Spare, State};
+use super::state::{Segment, State};
 use super::{Inner, JournalError};
 
 /// An acknowledged segment is deleted before its time when space runs out, but never younger than this: a fail-over of
@@ -46,8 +46,8 @@ impl Inner {
 
     /// Goes on to the next segment.
     pub(super) fn advance(&self, state: &mut State) -> Result<(), JournalError> {
-        let spare = loop {
-            match state.spares.pop_front() {
+        let (sequence, spare) = loop {
+            match state.spares.pop_first() {
                 Some(spare) => break spare,
                 None => self.extend(state)?,
             }
@@ -57,19 +57,8 @@ impl Inner {
             full.quiet_since_ms = now_ms;
             state.unsealed.push(state.active);
         }
-        let header_bytes = SEGMENT_HEADER_BYTES as u64;
-        state.active = spare.sequence;
-        state.segments.insert(
-            spare.sequence,
-            Segment {
-                file: Some(spare.file),
-                end: header_bytes,
-                capacity: spare.capacity,
-                quiet_since_ms: now_ms,
-                synced_end: header_bytes,
-                ..Segment::default()
-            },
-        );
+        state.active = sequence;
+        state.segments.insert(sequence, Segment { quiet_since_ms: now_ms, ..spare });
         self.wake.notify_all();
         Ok(())
     }
@@ -94,7 +83,7 @@ impl Inner {
     }
 
     /// Allocates one more segment under the lock: the rare case that the keeper did not keep up.
-    fn extend(&self, state: &mut State) -> Result<(), JournalError> {
+    pub(super) fn extend(&self, state: &mut State) -> Result<(), JournalError> {
         let sequence = self.book_segment(state)?;
         let created = self.create_segment(sequence);
         self.enter_spare(state, sequence, created)
@@ -106,10 +95,8 @@ impl Inner {
         while over(state) && self.retire_early(state) {}
         if over(state) {
             let max = self.options.max_bytes;
-            return Err(block(
-                state,
-                format!("its bound of {max} bytes is reached and the ledger has not taken over"),
-            ));
+            let reason = format!("its bound of {max} bytes is reached and the ledger has not taken over");
+            return Err(block(state, reason));
         }
         state.next_sequence += 1;
         Ok(state.next_sequence - 1)
@@ -133,8 +120,10 @@ impl Inner {
                 self.dir.remove_segment(sequence).map_err(JournalError::io("delete a segment"))
             }
             Ok(file) => {
-                let at = state.spares.partition_point(|spare| spare.sequence < sequence);
-                state.spares.insert(at, Spare { sequence, file, capacity: self.options.segment_bytes });
+                let (end, capacity) = (SEGMENT_HEADER_BYTES as u64, self.options.segment_bytes);
+                let spare =
+                    Segment { file: Some(file), end, capacity, synced_end: end, ..Segment::default() };
+                state.spares.insert(sequence, spare);
                 if let Some(reason) = state.blocked.take() {
                     tracing::info!(%reason, "the journal has room again");
                 }

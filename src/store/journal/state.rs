@@ -1,13 +1,13 @@
 //! What the journal knows while it runs, and its arithmetic: which segments stand, which requests are open, how much room
 //! is promised to them, what is acknowledged. Pure: no file is touched here.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::record::{FIRST_BYTES, MAX_RECORD_BYTES, SEGMENT_HEADER_BYTES};
+use super::record::{FIRST_BYTES, MAX_RECORD_BYTES};
 use super::{Health, JournalError, Position};
 use crate::store::Entry;
 
@@ -25,8 +25,8 @@ pub(super) struct State {
     pub(super) segments: BTreeMap<u64, Segment>,
     /// The segment that is written to.
     pub(super) active: u64,
-    /// Allocated, empty segments, in order.
-    pub(super) spares: VecDeque<Spare>,
+    /// Allocated, empty segments.
+    pub(super) spares: BTreeMap<u64, Segment>,
     /// The next number for a segment.
     pub(super) next_sequence: u64,
     /// Requests that were begun and have not ended.
@@ -96,16 +96,6 @@ pub(super) struct Segment {
     pub(super) damaged: bool,
 }
 
-/// An allocated, empty segment.
-pub(super) struct Spare {
-    /// Its number.
-    pub(super) sequence: u64,
-    /// Open for writing.
-    pub(super) file: Arc<File>,
-    /// Its size.
-    pub(super) capacity: u64,
-}
-
 /// An END that waits in memory for a disk that takes it.
 pub(super) struct Parked {
     /// Whose it is.
@@ -145,21 +135,17 @@ impl State {
     /// Bytes that may still be promised. A record that does not fit goes to the next segment and wastes the rest of this
     /// one, less than one record: that is taken off each segment here, so a promise holds in whatever order it is used.
     pub(super) fn room(&self) -> u64 {
-        let waste = MAX_RECORD_BYTES as u64;
-        let active = self
-            .segments
-            .get(&self.active)
-            .filter(|active| !active.poisoned)
-            .map_or(0, |active| (active.capacity - active.end).saturating_sub(waste));
-        let spare_of = |spare: &Spare| spare.capacity.saturating_sub(SEGMENT_HEADER_BYTES as u64 + waste);
-        let spares: u64 = self.spares.iter().map(spare_of).sum();
-        (active + spares).saturating_sub(self.reserved)
+        let active = self.segments.get(&self.active).filter(|active| !active.poisoned);
+        let rooms = active
+            .into_iter()
+            .chain(self.spares.values())
+            .map(|segment| (segment.capacity - segment.end).saturating_sub(MAX_RECORD_BYTES as u64));
+        rooms.sum::<u64>().saturating_sub(self.reserved)
     }
 
     /// Bytes of all segments on disk.
     pub(super) fn bytes(&self) -> u64 {
-        let spares: u64 = self.spares.iter().map(|spare| spare.capacity).sum();
-        self.segments.values().map(|segment| segment.capacity).sum::<u64>() + spares
+        self.segments.values().chain(self.spares.values()).map(|segment| segment.capacity).sum()
     }
 
     /// Notes a BEGIN.

@@ -1,7 +1,7 @@
 //! What the rest of the gateway sees of the writer: its lag, its counts, and a way to wait for it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -27,7 +27,7 @@ pub struct FlushTimeout {
 }
 
 /// What the writer has done since the start, for the metrics page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriterCounts {
     /// Rows that went into the ledger.
     pub rows: u64,
@@ -39,15 +39,18 @@ pub struct WriterCounts {
     pub replays: u64,
 }
 
-/// Counts that the writer and its handles share.
+/// What the writer and its handles share.
 #[derive(Default)]
 pub(super) struct Shared {
-    pub(super) rows: AtomicU64,
-    pub(super) duplicates: AtomicU64,
-    pub(super) quarantined: AtomicU64,
-    pub(super) replays: AtomicU64,
+    counts: Mutex<WriterCounts>,
     pub(super) degraded: AtomicBool,
     pub(super) hurry: Notify,
+}
+
+impl Shared {
+    pub(super) fn counts(&self) -> MutexGuard<'_, WriterCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl WriterHandle {
@@ -62,10 +65,7 @@ impl WriterHandle {
 
     /// What was written since the start.
     pub fn counts(&self) -> WriterCounts {
-        let Shared { rows, duplicates, quarantined, replays, degraded: _, hurry: _ } = &*self.shared;
-        let [rows, duplicates, quarantined, replays] =
-            [rows, duplicates, quarantined, replays].map(|count| count.load(Ordering::Relaxed));
-        WriterCounts { rows, duplicates, quarantined, replays }
+        *self.shared.counts()
     }
 
     /// Does the ledger (or the journal's disk) refuse service at the moment?

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use self::handle::Shared;
 use super::StoreError;
 use super::entry::Entry;
-use super::journal::{Journal, JournalError, Position, Reader};
+use super::journal::{Journal, Position, Reader};
 use super::ledger::{Ingested, Ledger};
 use crate::clock::{Clock, Stopwatch};
 
@@ -81,6 +81,7 @@ struct Trouble {
 }
 
 /// A batch on its way.
+#[derive(Default)]
 struct Batch {
     positions: Vec<Position>,
     entries: Vec<Entry>,
@@ -171,8 +172,10 @@ impl Writer {
         loop {
             match self.ledger.ingest(rows).await {
                 Ok(ingested) => {
-                    self.shared.rows.fetch_add(ingested.inserted, Ordering::Relaxed);
-                    self.shared.duplicates.fetch_add(ingested.duplicates, Ordering::Relaxed);
+                    let mut counts = self.shared.counts();
+                    counts.rows += ingested.inserted;
+                    counts.duplicates += ingested.duplicates;
+                    drop(counts);
                     self.calm_down();
                     return Ok(ingested);
                 }
@@ -243,36 +246,27 @@ impl Writer {
                 Err(error) => self.pause(&error).await,
             }
         }
-        self.shared.quarantined.fetch_add(1, Ordering::Relaxed);
+        self.shared.counts().quarantined += 1;
     }
 
     /// The next rows of the journal; none after a failure, which is tried again.
     async fn read(&mut self, max_rows: usize) -> Batch {
         let mut reader = self.reader.take().unwrap_or_else(|| self.new_reader());
-        let read = tokio::task::spawn_blocking(move || {
-            let rows = reader.next_batch(max_rows, BATCH_BYTES);
-            (reader, rows)
-        });
-        let rows: Result<_, JournalError> = match read.await {
-            Ok((reader, rows)) => {
+        let read = move || (reader.next_batch(max_rows, BATCH_BYTES), reader);
+        match tokio::task::spawn_blocking(read).await {
+            Ok((rows, reader)) => {
                 self.reader = Some(reader);
-                rows
+                match rows {
+                    Ok(rows) => {
+                        let (positions, entries) = rows.into_iter().unzip();
+                        return Batch { positions, entries };
+                    }
+                    Err(error) => self.pause(&error).await,
+                }
             }
-            Err(error) => {
-                self.pause(&error).await;
-                Ok(Vec::new())
-            }
-        };
-        match rows {
-            Ok(rows) => {
-                let (positions, entries) = rows.into_iter().unzip();
-                Batch { positions, entries }
-            }
-            Err(error) => {
-                self.pause(&error).await;
-                Batch { positions: Vec::new(), entries: Vec::new() }
-            }
+            Err(error) => self.pause(&error).await,
         }
+        Batch::default()
     }
 
     /// Replays what the journal has kept when the database is another than the one that acknowledged it; notes the new
@@ -287,7 +281,7 @@ impl Writer {
                     "the ledger's history has changed; the rows kept in the journal are sent again"
                 );
                 self.incarnation = Incarnation::Known { id, noted: false };
-                self.shared.replays.fetch_add(1, Ordering::Relaxed);
+                self.shared.counts().replays += 1;
                 if let Some(reader) = &mut self.reader {
                     reader.replay(i64::MIN);
                 }

@@ -205,7 +205,7 @@ fn an_end_is_on_the_disk_soon_and_its_position_says_so() {
     let position = journal.end(&ended(&entry)).unwrap().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let wait = journal.wait_for_sync(position);
+        let wait = journal.wait_until(|state| state.synced >= position);
         tokio::time::timeout(std::time::Duration::from_secs(5), wait).await.unwrap();
     });
     assert_eq!(journal.synced_position(), position);
