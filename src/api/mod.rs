@@ -19,7 +19,7 @@ use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
 pub use admin::router as admin_router;
-pub use state::{ApiState, OpenStreams};
+pub use state::{ApiState, stream_places};
 
 /// Each path of the API with its methods. `openapi.json` describes these.
 fn routes() -> [(&'static str, MethodRouter<ApiState>); 11] {

@@ -1,9 +1,8 @@
 //! What the handlers of the usage API and of the admin pages share. It must not know which calls there are.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::gate::Gate;
@@ -35,29 +34,13 @@ pub struct ApiState {
     pub writer: WriterHandle,
     /// True once the gateway is asked to stop.
     pub stopping: watch::Receiver<bool>,
-    /// Usage streams that are open.
-    pub streams: OpenStreams,
+    /// A place for each usage stream that may be open.
+    pub streams: Arc<Semaphore>,
 }
 
-/// Streams that are open.
-#[derive(Clone, Default)]
-pub struct OpenStreams(Arc<AtomicUsize>);
-
-/// One open stream.
-pub struct Place(OpenStreams);
-
-impl OpenStreams {
-    /// A place for one more; `None` when all are taken.
-    pub fn enter(&self) -> Option<Place> {
-        let place = Place(self.clone());
-        (self.0.fetch_add(1, Ordering::AcqRel) < STREAMS_MAX).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
-    }
+/// The places of the usage streams.
+pub fn stream_places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(STREAMS_MAX))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! bounded in number, and end when the gateway stops.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -14,10 +15,11 @@ use futures_util::stream::unfold;
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::caller::SignedIn;
 use super::error::ApiError;
-use super::state::{ApiState, Place};
+use super::state::ApiState;
 use super::usage::usage_json;
 use crate::gate::Who;
 
@@ -36,7 +38,7 @@ struct Watch {
     who: Who,
     seen: String,
     first: bool,
-    _place: Place,
+    _place: OwnedSemaphorePermit,
 }
 
 /// The stream of one's own usage.
@@ -49,7 +51,7 @@ pub async fn stream(
     let busy = || {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", "Too many usage streams are open.")
     };
-    let place = state.streams.enter().ok_or_else(busy)?;
+    let place = Arc::clone(&state.streams).try_acquire_owned().map_err(|_| busy())?;
     let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let user_id = caller.user.clone().unwrap_or_default();
     let watch = Watch { state, user_id, who, seen, first: true, _place: place };

@@ -14,8 +14,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::api::{self, ApiState, OpenStreams};
+use crate::api::{self, ApiState};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::gate::{self, Gate};
@@ -29,7 +30,7 @@ use crate::telemetry::Metrics;
 use reload::{Receivers, Reload};
 use running::Running;
 pub use tasks::on_signals;
-use tasks::{Stoppable, Tasks, keep_active_users};
+use tasks::{Stoppable, keep_active_users};
 
 /// How long streams may go on after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(30);
@@ -106,9 +107,9 @@ impl App {
         });
         let (writer, writing) = self.start_writer(&gate, &stores.ledger);
         self.take_over_journal(&gate, &writer, was_killed).await?;
-        let webhooks = Arc::new(ArcSwap::from_pointee(self.settings.webhooks.clone()));
-        let notifying = self.start_notifier(&webhooks, &stores.outbox, &metrics)?;
-        let mut tasks = Tasks::default();
+        let (webhooks, notifying) = self.start_notifier(&stores.outbox, &metrics)?;
+        // they end with the gateway: a set that is dropped aborts its tasks
+        let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&gate).run());
         tasks.spawn(config.auth.keep_fresh());
         let state = ApiState {
@@ -120,7 +121,7 @@ impl App {
             metrics,
             writer: writer.clone(),
             stopping: stopping.clone(),
-            streams: OpenStreams::default(),
+            streams: api::stream_places(),
         };
         let (clients, proxy) = self.start_serving(state, webhooks, &mut tasks);
         tracing::info!(address = %clients.local_addr()?, "serving");
@@ -177,7 +178,7 @@ impl App {
         self,
         state: ApiState,
         webhooks: Receivers,
-        tasks: &mut Tasks,
+        tasks: &mut JoinSet<()>,
     ) -> (TcpListener, Arc<proxy::Proxy>) {
         let ApiState { gate, reads, config, metrics, stopping, .. } = state.clone();
         tasks.spawn(keep_active_users(Arc::clone(&gate), reads, Arc::clone(&metrics)));
@@ -207,16 +208,16 @@ impl App {
 
     fn start_notifier(
         &self,
-        webhooks: &Receivers,
         outbox: &Arc<dyn crate::store::Outbox>,
         metrics: &Arc<Metrics>,
-    ) -> Result<Stoppable> {
-        let (outbox, webhooks, metrics) = (Arc::clone(outbox), Arc::clone(webhooks), Arc::clone(metrics));
-        let notifier = Notifier::new(outbox, webhooks, metrics, self.clock.clone()).map_err(|error| {
+    ) -> Result<(Receivers, Stoppable)> {
+        let webhooks = Arc::new(ArcSwap::from_pointee(self.settings.webhooks.clone()));
+        let (outbox, metrics, clock) = (Arc::clone(outbox), Arc::clone(metrics), self.clock.clone());
+        let notifier = Notifier::new(outbox, Arc::clone(&webhooks), metrics, clock).map_err(|error| {
             let hint = "check that the machine has CA certificates (`ca-certificates`)";
             anyhow!("no HTTP client for webhooks: {error}\nhint: {hint}")
         })?;
-        Ok(Stoppable::start(|stopped| notifier.run(stopped)))
+        Ok((webhooks, Stoppable::start(|stopped| notifier.run(stopped))))
     }
 }
 

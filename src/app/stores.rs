@@ -96,10 +96,8 @@ pub async fn try_each(
         [("postgres", &storage.database_url), ("postgres replica", &storage.database_replica_url)]
     {
         let Some(url) = url else { continue };
-        let answer = match PostgresLedger::connect(&PostgresSettings::new(url.clone())) {
-            Ok(ledger) => ledger.ping().await,
-            Err(error) => Err(error),
-        };
+        let settings = PostgresSettings::new(url.clone());
+        let answer = async { PostgresLedger::connect(&settings)?.ping().await }.await;
         tried.push((name, answer.map(|()| Vec::new()).map_err(|error| error.to_string())));
     }
     if let Some(url) = &storage.redis_url {

@@ -16,24 +16,6 @@ use crate::telemetry::Metrics;
 /// How often the roll-ups are asked for the active users.
 const ACTIVE_EVERY: Duration = Duration::from_secs(60);
 
-/// Tasks that end with the gateway.
-#[derive(Default)]
-pub(super) struct Tasks(Vec<JoinHandle<()>>);
-
-impl Tasks {
-    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.push(tokio::spawn(task));
-    }
-}
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-    }
-}
-
 /// A task that is asked to stop, and then waited for.
 pub(super) struct Stoppable {
     stop: watch::Sender<bool>,

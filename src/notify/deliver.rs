@@ -131,31 +131,22 @@ impl Notifier {
                 (attempt, status, reason)
             }
         };
+        let (name, id) = (&webhook.name, &message.id);
         let result = match attempt {
             Attempt::Delivered => "delivered",
             Attempt::Again(_) => {
-                tracing::warn!(
-                    webhook = webhook.name,
-                    id = message.id,
-                    reason,
-                    "a webhook was not delivered"
-                );
+                tracing::warn!(webhook = name, id, reason, "a webhook was not delivered");
                 "failed"
             }
             Attempt::Dead => {
-                tracing::error!(
-                    webhook = webhook.name,
-                    id = message.id,
-                    reason,
-                    "a webhook is given up: `tollgate webhooks retry` sends it again"
-                );
+                let hint = "a webhook is given up: `tollgate webhooks retry` sends it again";
+                tracing::error!(webhook = name, id, reason, "{hint}");
                 "dead"
             }
         };
-        self.metrics.webhook(&webhook.name, result);
+        self.metrics.webhook(name, result);
         let error = reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned();
-        let tried =
-            Tried { id: message.id.clone(), attempts: message.attempts, now_ms, attempt, status, error };
+        let tried = Tried { id: id.clone(), attempts: message.attempts, now_ms, attempt, status, error };
         if let Err(error) = self.outbox.tried(&tried).await {
             // its lease ends, and it is sent once more: receivers know it by its id
             complain(&error);

@@ -114,7 +114,7 @@ fn begin(response: &mut ResponseHeader, forward: &mut Forward, status: u16, requ
         response.remove_header(&CONTENT_ENCODING);
     }
     chunked(response)?;
-    forward.answer = Answer::Error { status, kept: Vec::new(), instead };
+    forward.answer = Answer::Error { kept: Vec::new(), instead };
     Ok(())
 }
 
@@ -152,13 +152,11 @@ impl QuotaProxy {
                 *body = body.take().map(|chunk| reader.feed(chunk)).filter(|chunk| !chunk.is_empty());
                 if end {
                     append(body, reader.rest());
-                }
-                if end {
                     let left = forward.handover.draining.is_on();
                     self.ended(forward, if left { Outcome::Cancelled } else { Outcome::Ok });
                 }
             }
-            Answer::Error { kept, instead, .. } => {
+            Answer::Error { kept, instead } => {
                 if let Some(chunk) = body.take() {
                     let room = ERROR_BODY_MAX.saturating_sub(kept.len());
                     kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -191,9 +189,7 @@ impl QuotaProxy {
         self.metrics.consumed(tokens.input, tokens.output, tokens.cached, cost.micro_usd);
         permit.finish(Ending { outcome, tokens, cost_micro_usd: cost.micro_usd, price: cost.price });
     }
-}
 
-impl QuotaProxy {
     /// Lets an answer that is charged be read to its end without its client, where its upstream is set so.
     pub(super) fn allow_drain(&self, ctx: &mut Context) {
         let Some(forward) = ctx.forward() else { return };

@@ -128,7 +128,7 @@ impl QuotaProxy {
         // who asks for a model that does not exist hears that, and not that the plan lacks it
         let candidates = config.upstreams.candidates(dialect.as_str(), model, turn);
         let mut waiting = candidates.map_err(|error| problem::of_no_upstream(&error))?.into();
-        who.check_model(model).map_err(|denied| problem::of_denied(&denied))?;
+        who.check_model(model).map_err(problem::of_denied)?;
         let may_stand_in = |instead: &&String| who.may_stand_in(model, instead);
         let stand_ins = config.upstreams.fallbacks(model).iter().filter(may_stand_in).cloned().collect();
         let (chosen, slot) =

@@ -82,8 +82,6 @@ pub enum Answer {
     Passing(Box<AnswerReader>),
     /// Another status: the body is kept and cleaned before it passes.
     Error {
-        /// The upstream's status.
-        status: u16,
         /// What has come so far.
         kept: Vec<u8>,
         /// Given instead of the upstream's words, where these may show our key.

@@ -120,8 +120,7 @@ impl QuotaProxy {
         let query = target.split_once('?').map(|(_, query)| query);
         let key = query.filter(|_| route.dialect == Dialect::Gemini).and_then(query_key);
         let caller = self.caller(session, &config, key.as_deref()).await.map_err(problem::of_auth)?;
-        let who =
-            Who::of(&caller, Arc::clone(&config.rules)).map_err(|denied| problem::of_denied(&denied))?;
+        let who = Who::of(&caller, Arc::clone(&config.rules)).map_err(problem::of_denied)?;
         let claims = client_claims(&config.client_rules, headers, caller.issuer.as_deref());
         Ok(Requester { config, who, claims })
     }
@@ -176,8 +175,7 @@ impl QuotaProxy {
                 task: claims.task,
                 message_id: claims.message_id,
             };
-            let admitted = self.gate.admit(&who, asked).await;
-            Some(admitted.map_err(|denied| problem::of_denied(&denied))?)
+            Some(self.gate.admit(&who, asked).await.map_err(problem::of_denied)?)
         } else {
             None
         };

@@ -6,7 +6,6 @@
 use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +17,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use pingora::server::{Fds, ShutdownWatch};
 use pingora::services::listening::Service;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::QuotaProxy;
@@ -56,47 +56,39 @@ pub async fn serve(
     let address = listener.local_addr()?.to_string();
     let mut inherited = Fds::new();
     inherited.add(address.clone(), listener.into_raw_fd());
-    let open = Arc::new(AtomicUsize::new(0));
-    let listener = ClientListener { proxy, open: Arc::clone(&open) };
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let listener = ClientListener { proxy, places: Arc::clone(&places) };
     let mut service = Service::new("clients".to_owned(), listener);
     service.add_listener(
         ListenerConfig::tcp(&address).l4_buffer(L4BufferSettings::default().write(WRITE_BUFFER_BYTES)),
     );
     let inherited = Arc::new(Mutex::new(inherited));
     pingora::services::Service::start_service(&mut service, Some(inherited), shutdown, 1).await;
+    let open = || CONNECTIONS_MAX - places.available_permits();
     let wait_for_the_open = async {
-        while open.load(Ordering::Acquire) > 0 {
+        while open() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if timeout(grace, wait_for_the_open).await.is_err() {
-        tracing::warn!(open = open.load(Ordering::Acquire), "the grace time ended with connections open");
+        tracing::warn!(open = open(), "the grace time ended with connections open");
     }
-    Ok(open.load(Ordering::Acquire))
+    Ok(open())
 }
 
 struct ClientListener {
     proxy: Arc<HttpProxy<QuotaProxy>>,
-    open: Arc<AtomicUsize>,
-}
-
-/// Counts a connection for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+    /// One for each connection that may be open, held for as long as it lives.
+    places: Arc<Semaphore>,
 }
 
 #[async_trait]
 impl ServerApp for ClientListener {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _counted = Counted(Arc::clone(&self.open));
-        if self.open.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS_MAX {
+        let Ok(_place) = self.places.try_acquire() else {
             tracing::warn!(max = CONNECTIONS_MAX, "a connection was closed: too many are open");
             return None;
-        }
+        };
         match is_h2(&mut stream).await {
             Some(true) => ServerApp::process_new(&self.proxy, stream, shutdown).await,
             Some(false) => {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::dialect::{Dialect, Endpoint, Kind, ModelInfo, Problem, Route, model_list, model_one};
-use crate::gate::{Denied, Who};
+use crate::dialect::{Dialect, Endpoint, Kind, ModelInfo, Route, model_list, model_one};
+use crate::gate::Who;
 use crate::snapshot::ConfigSnapshot;
 use crate::telemetry::outcome;
 
@@ -20,13 +20,8 @@ pub(super) fn models(config: &ConfigSnapshot, route: &Route, who: &Who) -> Resul
     };
     let known = models.into_iter().find(|model| model.id == id).or_else(|| served(config, id, who));
     let Some(model) = known else {
-        let text = Denied::ModelNotAllowed(format!(
-            "The model `{id}` does not exist, or is not available to this plan."
-        ));
-        return Err(Rejection::new(
-            Problem::new(Kind::ModelNotFound, text.to_string()),
-            outcome::REFUSED_MODEL,
-        ));
+        let text = format!("The model `{id}` does not exist, or is not available to this plan.");
+        return Err(Rejection::of(Kind::ModelNotFound, text, outcome::REFUSED_MODEL));
     };
     Ok(model_one(route.dialect, &model))
 }

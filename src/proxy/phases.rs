@@ -73,10 +73,8 @@ impl ProxyHttp for QuotaProxy {
     ) -> Result<()> {
         #[cfg(debug_assertions)]
         crate::failpoint::panic_at("upstream_request_filter", &ctx.request_id);
-        forward::prepare(
-            request,
-            ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?,
-        )
+        let forward = ctx.forward().ok_or_else(|| forward::out_of_order("upstream_request_filter"))?;
+        forward::prepare(request, forward)
     }
 
     async fn response_filter(
@@ -285,6 +283,7 @@ impl QuotaProxy {
 
 /// Puts the client's own session back in place of the wrapper.
 fn put_back(session: &mut Session, ctx: &mut Context) {
-    let Some(forward) = ctx.forward() else { return };
-    forward.handover.put_back(session);
+    if let Some(forward) = ctx.forward() {
+        forward.handover.put_back(session);
+    }
 }

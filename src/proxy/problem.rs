@@ -24,7 +24,8 @@ impl Rejection {
         Self { problem: Box::new(problem), outcome }
     }
 
-    fn of(kind: Kind, text: impl Into<String>, outcome: &'static str) -> Self {
+    /// The same in short.
+    pub fn of(kind: Kind, text: impl Into<String>, outcome: &'static str) -> Self {
         Self::new(Problem::new(kind, text), outcome)
     }
 }
@@ -40,17 +41,15 @@ pub fn of_auth(error: AuthError) -> Rejection {
 }
 
 /// A request that the gate does not admit.
-pub fn of_denied(denied: &Denied) -> Rejection {
+pub fn of_denied(denied: Denied) -> Rejection {
     match denied {
         Denied::Unauthenticated => of_auth(AuthError::Missing),
         Denied::UnknownPlan(_) => {
             Rejection::of(Kind::ModelNotAllowed, sentence(&denied.to_string()), outcome::REFUSED_MODEL)
         }
-        Denied::ModelNotAllowed(text) => {
-            Rejection::of(Kind::ModelNotAllowed, text.clone(), outcome::REFUSED_MODEL)
-        }
-        Denied::Refused(refusal) => of_refusal(refusal),
-        Denied::Unavailable(text) => Rejection::of(Kind::Overloaded, text.clone(), outcome::ERROR),
+        Denied::ModelNotAllowed(text) => Rejection::of(Kind::ModelNotAllowed, text, outcome::REFUSED_MODEL),
+        Denied::Refused(refusal) => of_refusal(&refusal),
+        Denied::Unavailable(text) => Rejection::of(Kind::Overloaded, text, outcome::ERROR),
     }
 }
 

@@ -70,11 +70,6 @@ impl MemoryCounters {
         Self { timing, ..self }
     }
 
-    /// Number of loaded domains.
-    pub fn domains(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
-    }
-
     fn shard(&self, domain: &Domain) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(domain);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);

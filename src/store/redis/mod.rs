@@ -29,7 +29,7 @@ use fred::interfaces::KeysInterface;
 use fred::prelude::Value;
 use fred::types::FromValue;
 use tokio::sync::SetOnce;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use self::args::{bucket_field, count, domain_key, rid_text, text, tombstone_key};
@@ -63,7 +63,8 @@ const MAX_EPOCHS: usize = 100_000;
 pub struct RedisCounters {
     /// Until it stands every call is a transient failure.
     connection: Arc<SetOnce<Connection>>,
-    connecting: Option<AbortHandle>,
+    /// What connects in the background; aborted when this is dropped.
+    connecting: JoinSet<()>,
     gateway_id: String,
     gateways: Arc<Gateways>,
     events: Arc<Events>,
@@ -87,7 +88,7 @@ impl RedisCounters {
         let mut counters = Self::new(&settings);
         let (ready, events, gateways) =
             (counters.connection.clone(), counters.events.clone(), counters.gateways.clone());
-        let connecting = tokio::spawn(async move {
+        counters.connecting.spawn(async move {
             loop {
                 match connect_checked(&settings, &events, &gateways).await {
                     Ok(connection) => {
@@ -101,7 +102,6 @@ impl RedisCounters {
                 tokio::time::sleep(CONNECT_RETRY).await;
             }
         });
-        counters.connecting = Some(connecting.abort_handle());
         Ok(counters)
     }
 
@@ -120,7 +120,7 @@ impl RedisCounters {
     fn new(settings: &RedisSettings) -> Self {
         Self {
             connection: Arc::default(),
-            connecting: None,
+            connecting: JoinSet::new(),
             gateway_id: settings.registry_id(),
             gateways: Arc::default(),
             events: Arc::default(),
@@ -360,14 +360,6 @@ impl Counters for RedisCounters {
             alive.map_err(|error| fault("ping", &error))
         };
         self.timing.of("ping", alive).await
-    }
-}
-
-impl Drop for RedisCounters {
-    fn drop(&mut self) {
-        if let Some(connecting) = &self.connecting {
-            connecting.abort();
-        }
     }
 }
 
