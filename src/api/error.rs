@@ -36,11 +36,8 @@ impl ApiError {
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
-        let status = if error == AuthError::KeysUnavailable {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::UNAUTHORIZED
-        };
+        let status =
+            if error.is_callers_fault() { StatusCode::UNAUTHORIZED } else { StatusCode::SERVICE_UNAVAILABLE };
         Self::new(status, error.code(), error.to_string())
     }
 }

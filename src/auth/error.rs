@@ -42,6 +42,23 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Is it the caller who must act (401), and not we (503)?
+    pub fn is_callers_fault(self) -> bool {
+        match self {
+            Self::Missing
+            | Self::Conflict
+            | Self::Scheme
+            | Self::Malformed
+            | Self::Signature
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::NotAccepted
+            | Self::Identity
+            | Self::Peer => true,
+            Self::KeysUnavailable => false,
+        }
+    }
+
     /// The stable name for logs and metrics.
     pub fn code(self) -> &'static str {
         match self {

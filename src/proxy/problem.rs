@@ -32,10 +32,10 @@ impl Rejection {
 
 /// A credential that is no good, unless it is the keys that are missing.
 pub fn of_auth(error: AuthError) -> Rejection {
-    let (kind, outcome) = if error == AuthError::KeysUnavailable {
-        (Kind::Overloaded, outcome::ERROR)
-    } else {
+    let (kind, outcome) = if error.is_callers_fault() {
         (Kind::InvalidApiKey, outcome::REFUSED_AUTH)
+    } else {
+        (Kind::Overloaded, outcome::ERROR)
     };
     Rejection::of(kind, sentence(&error.to_string()), outcome)
 }
