@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use crate::auth::{AuthOptions, AuthSetupError, Authenticator, ClientRules};
 use crate::clock::Clock;
-use crate::config::{OutageSetting, Settings};
-use crate::gate::{OnOutage, Rules};
+use crate::config::Settings;
+use crate::gate::Rules;
 use crate::quota::{Pattern, PriceList};
 use crate::upstream::UpstreamTable;
 
@@ -89,11 +89,7 @@ fn rules(settings: &Settings) -> Rules {
     Rules {
         policy: settings.quota.policy.clone(),
         lease_ms: settings.quota.lease_ms,
-        on_outage: match settings.quota.on_outage {
-            OutageSetting::Ledger => OnOutage::Ledger,
-            OutageSetting::Deny => OnOutage::Deny,
-            OutageSetting::Allow => OnOutage::Allow,
-        },
+        on_outage: settings.quota.on_outage,
         webhooks: settings.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
     }
 }

@@ -5,8 +5,7 @@
 
 use super::kind::{KeySpec, TableSpec, ValueKind, described, tables};
 use super::presets::PRESETS;
-use super::settings::OutageSetting;
-use crate::quota::{Calendar, MAX_AMOUNT, Meter, Rate, Scope, Window};
+use crate::quota::{Calendar, MAX_AMOUNT, Meter, OnOutage, Rate, Scope, Window};
 use ValueKind::{Day, Flag, List, Map, Number, Secret, Size, Span, Table, Tables, Text, Whole, Word};
 
 /// What a name of a plan, limit, group or issuer may be.
@@ -20,8 +19,8 @@ pub(super) const WEBHOOK_SECRET: &str = "`whsec_` and the base64 of 24 to 64 byt
 /// The one group that need not be there: without it no model is premium.
 pub(super) const PREMIUM_GROUP_DEFAULT: &str = "premium";
 
-pub(super) const OUTAGE_WORDS: [(&str, OutageSetting); 3] =
-    [("ledger", OutageSetting::Ledger), ("deny", OutageSetting::Deny), ("allow", OutageSetting::Allow)];
+pub(super) const OUTAGE_WORDS: [(&str, OnOutage); 3] =
+    [("ledger", OnOutage::Ledger), ("deny", OnOutage::Deny), ("allow", OnOutage::Allow)];
 pub(super) const METERS: [(&str, Meter); 3] =
     [("messages", Meter::Messages), ("background", Meter::Background), ("in_flight", Meter::InFlight)];
 pub(super) const SCOPES: [(&str, Scope); 2] = [("user", Scope::User), ("team", Scope::Team)];

@@ -35,11 +35,9 @@ use std::path::Path;
 #[cfg(test)]
 mod tests;
 
-pub use problem::{Problem, Problems};
+pub use problem::{ConfigProblem, Problems};
 pub use schema::json_schema;
-pub use settings::{
-    AppSettings, OutageSetting, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings,
-};
+pub use settings::{AppSettings, QuotaSettings, Routing, ServerSettings, Settings, StorageSettings};
 
 use crate::auth::IssuerSettings;
 use reading::{Reading, Reported, gather};
@@ -52,7 +50,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Setting
     let file_name = path.display().to_string();
     match file::read(path) {
         Ok(text) => parse(&text, &file_name, env),
-        Err((found, allowed, hint)) => Err(Problems::new(vec![Problem {
+        Err((found, allowed, hint)) => Err(Problems::new(vec![ConfigProblem {
             file: file_name,
             line: None,
             column: None,

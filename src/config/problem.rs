@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 /// One mistake in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The file as it was named to the gateway.
     pub file: String,
     /// Line, from 1; `None` if the file as a whole is meant.
@@ -24,7 +24,7 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {
@@ -44,20 +44,20 @@ impl fmt::Display for Problem {
 
 /// All mistakes of a configuration and the files it names, by file and line. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems(Vec<ConfigProblem>);
 
 impl Problems {
     /// At least one problem, in any order.
-    pub(super) fn new(mut all: Vec<Problem>) -> Self {
+    pub(super) fn new(mut all: Vec<ConfigProblem>) -> Self {
         all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         Self(all)
     }
 }
 
 impl Deref for Problems {
-    type Target = [Problem];
+    type Target = [ConfigProblem];
 
-    fn deref(&self) -> &[Problem] {
+    fn deref(&self) -> &[ConfigProblem] {
         &self.0
     }
 }
@@ -65,7 +65,7 @@ impl Deref for Problems {
 impl fmt::Display for Problems {
     /// One block a problem, with an empty line between them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let blocks: Vec<String> = self.iter().map(Problem::to_string).collect();
+        let blocks: Vec<String> = self.iter().map(ConfigProblem::to_string).collect();
         f.write_str(&blocks.join("\n\n"))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use super::problem::{Problem, Problems};
+use super::problem::{ConfigProblem, Problems};
 
 /// Longer texts from a file are cut when they are shown, in characters.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -19,7 +19,7 @@ pub(super) struct Reading<'a> {
     file: &'a str,
     text: &'a str,
     env: &'a dyn Fn(&str) -> Option<String>,
-    problems: RefCell<Vec<Problem>>,
+    problems: RefCell<Vec<ConfigProblem>>,
 }
 
 impl<'a> Reading<'a> {
@@ -42,7 +42,7 @@ impl<'a> Reading<'a> {
         hint: Option<String>,
     ) -> Reported {
         let (line, column) = self.line_and_column(offset);
-        self.problems.borrow_mut().push(Problem {
+        self.problems.borrow_mut().push(ConfigProblem {
             file: self.file.to_owned(),
             line: Some(line),
             column: Some(column),
@@ -55,7 +55,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes over what was wrong in another file that this one names.
-    pub(super) fn adopt(&self, problems: impl IntoIterator<Item = Problem>) -> Reported {
+    pub(super) fn adopt(&self, problems: impl IntoIterator<Item = ConfigProblem>) -> Reported {
         self.problems.borrow_mut().extend(problems);
         Reported(())
     }

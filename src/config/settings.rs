@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::auth::{ClientRules, IssuerSettings, ServiceSettings};
 use crate::notify::WebhookSettings;
-use crate::quota::{Policy, PriceList};
+use crate::quota::{OnOutage, Policy, PriceList};
 use crate::upstream::UpstreamSettings;
 
 /// Everything the configuration says.
@@ -129,19 +129,7 @@ pub struct QuotaSettings {
     /// Literal API keys that mean "no credential".
     pub anonymous_keys: Vec<String>,
     /// What decides while the counters are out of reach.
-    pub on_outage: OutageSetting,
+    pub on_outage: OnOutage,
     /// After this the hold of a crashed gateway is free again, in milliseconds: 10 s to 24 h.
     pub lease_ms: u64,
-}
-
-/// What decides while the counters are out of reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OutageSetting {
-    /// The ledger's totals and this gateway's own holds.
-    #[default]
-    Ledger,
-    /// Nothing passes.
-    Deny,
-    /// Everything passes and is recorded.
-    Allow,
 }

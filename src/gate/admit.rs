@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::book::{Book, OpenHolds};
 use super::denied::Denied;
-use super::permit::{OpenRequest, Permit};
+use super::permit::{AdmittedRequest, Permit};
 use super::row::{Asked, entry, message_key, with_attempt};
-use super::rules::{OnOutage, Rules, Who};
+use super::rules::{Rules, Who};
 use super::settle::Settler;
 use super::shared::{CountersTime, GateCounts, Parts};
 use super::upkeep::Upkeep;
 use crate::clock::{Stopwatch, Timestamp};
-use crate::quota::{CallClass, Domain, LimitHold, Meter, Pattern, Policy, Refusal, Rule};
+use crate::quota::{CallClass, Domain, LimitHold, Meter, OnOutage, Pattern, Policy, Refusal, Rule};
 use crate::store::{Counters, Entry, MessageKey, Reserve, Reserved, StoreError, StoreKind};
 
 /// How often one admission loads a cold domain, or waits for announcements, before it gives up: 3 s in all.
@@ -65,7 +65,7 @@ impl Held<'_> {
 }
 
 /// Decides which requests may go upstream.
-pub struct Admission {
+pub(super) struct Admission {
     counters: Arc<dyn Counters>,
     fallback: Option<Arc<dyn Counters>>,
     time: Arc<CountersTime>,
@@ -76,7 +76,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(
+    pub fn new(
         parts: &Parts,
         time: Arc<CountersTime>,
         book: Arc<Book>,
@@ -151,7 +151,7 @@ impl Admission {
         }
         Ok(Permit::new(
             Arc::clone(&self.settler),
-            OpenRequest { entry, domain: domain.clone(), started, answered: false },
+            AdmittedRequest { entry, domain: domain.clone(), started, answered: false },
             limits,
         ))
     }

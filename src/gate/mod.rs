@@ -21,13 +21,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-pub use admit::Admission;
 pub use denied::Denied;
 pub use permit::{Ending, FirstByte, Permit};
 pub use refusals::Refusals;
 pub use reports::{ExplainedLimit, Explanation, Reports, UsageView};
 pub use row::Asked;
-pub use rules::{OnOutage, Rules, Who};
+pub use rules::{Rules, Who};
 pub use shared::{GateCounts, Parts};
 pub use verify::{Difference, Verification, Verifier};
 
@@ -35,6 +34,7 @@ use crate::auth::Caller;
 use crate::clock::Timestamp;
 use crate::store::journal::{Journal, OpenRequest, Position};
 use crate::store::{Counters, Entry, Ledger};
+use admit::Admission;
 use book::Book;
 use settle::Settler;
 use shared::CountersTime;
@@ -42,14 +42,13 @@ use upkeep::Upkeep;
 
 /// The gate of one gateway process.
 pub struct Gate {
-    /// Which requests may go upstream.
-    pub admission: Admission,
     /// What is used, and why.
     pub reports: Reports,
     /// Counters against ledger.
     pub verifier: Verifier,
     /// What was refused, for analytics.
     pub refusals: Refusals,
+    admission: Admission,
     settler: Arc<Settler>,
     upkeep: Arc<Upkeep>,
     book: Arc<Book>,

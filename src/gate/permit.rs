@@ -16,13 +16,13 @@ use crate::store::{Entry, Outcome};
 #[must_use = "a permit holds quota until it is finished"]
 pub struct Permit {
     settler: Arc<Settler>,
-    open: Option<OpenRequest>,
+    open: Option<AdmittedRequest>,
     limits: Arc<[LimitHold]>,
     admitted_at_ms: i64,
 }
 
 /// A request in flight.
-pub(super) struct OpenRequest {
+pub(super) struct AdmittedRequest {
     pub entry: Entry,
     pub domain: Domain,
     pub started: Stopwatch,
@@ -65,7 +65,7 @@ impl FirstByte {
 }
 
 impl Permit {
-    pub(super) fn new(settler: Arc<Settler>, open: OpenRequest, limits: Arc<[LimitHold]>) -> Self {
+    pub(super) fn new(settler: Arc<Settler>, open: AdmittedRequest, limits: Arc<[LimitHold]>) -> Self {
         let admitted_at_ms = open.entry.admitted_at_ms;
         Self { settler, open: Some(open), limits, admitted_at_ms }
     }
@@ -141,7 +141,7 @@ impl fmt::Debug for Permit {
     }
 }
 
-impl OpenRequest {
+impl AdmittedRequest {
     fn end(self, ending: Ending, settler: &Settler) {
         let Self { mut entry, domain, started, answered } = self;
         entry.outcome = ending.outcome;

@@ -4,19 +4,7 @@ use std::sync::Arc;
 
 use super::denied::Denied;
 use crate::auth::{Caller, Identity};
-use crate::quota::{Plan, Policy, Subject};
-
-/// What to do while the counters cannot be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnOutage {
-    /// Decide from the ledger's totals and this gateway's own holds.
-    #[default]
-    Ledger,
-    /// Refuse with 503.
-    Deny,
-    /// Let pass, and record it.
-    Allow,
-}
+use crate::quota::{OnOutage, Plan, Policy, Subject};
 
 /// The rules in force. Swapped whole when the configuration is reloaded.
 #[derive(Clone, Debug)]
@@ -87,9 +75,10 @@ impl Who {
         )))
     }
 
-    /// May another model stand in for the one that a request was admitted for? True if the plan includes `instead` and every limit that covers it covers `model` too: then the holds that were
-    /// taken for `model` include all that `instead` needs, and no second admission is necessary. A caller whose limits
-    /// say otherwise gets the upstream's error; what was held for `model` alone is charged as it was admitted.
+    /// May another model stand in for the one that a request was admitted for? True if the plan includes `instead` and every
+    /// limit that covers it covers `model` too: then the holds that were taken for `model` include all that `instead` needs,
+    /// and no second admission is necessary. A caller whose limits say otherwise gets the upstream's error; what was held for
+    /// `model` alone is charged as it was admitted.
     ///
     /// Limits are compared by what they cover, so this holds for any meter whose amount does not grow with the model.
     pub fn may_stand_in(&self, model: &str, instead: &str) -> bool {

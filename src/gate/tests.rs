@@ -14,10 +14,12 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use faulty::Faulty;
 
-use super::{Asked, Gate, OnOutage, Parts, Permit, Rules, Who};
+use super::{Asked, Gate, Parts, Permit, Rules, Who};
 use crate::auth::{Caller, Identity, Role};
 use crate::clock::Clock;
-use crate::quota::{Calendar, Group, Limit, Meter, ModelSet, Pattern, Plan, Policy, Rate, Scope, Window};
+use crate::quota::{
+    Calendar, Group, Limit, Meter, ModelSet, OnOutage, Pattern, Plan, Policy, Rate, Scope, Window,
+};
 use crate::store::journal::{Journal, JournalOptions};
 use crate::store::memory::MemoryCounters;
 use crate::store::sqlite::SqliteLedger;

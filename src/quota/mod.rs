@@ -15,7 +15,7 @@ pub use charge::{Bucket, Charge, Hold, LimitHold, Rule, Standing};
 pub use id::{Domain, Scope, decode_id, encode_id};
 pub use limit::{CallClass, Limit, MAX_AMOUNT, Meter};
 pub use pattern::{ModelSet, Pattern};
-pub use plan::{Group, Plan, Policy, Subject};
+pub use plan::{Group, OnOutage, Plan, Policy, Subject};
 pub use price::{Price, PriceLine, PriceList, Priced};
 pub use refusal::Refusal;
 pub use window::{Calendar, Period, Rate, Window, month_and_day};

@@ -130,3 +130,15 @@ impl Policy {
         LimitHold::new(Arc::clone(limit), Hold { bucket, rule, amount: 1 })
     }
 }
+
+/// What to do while the counters cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOutage {
+    /// Decide from the ledger's totals and this gateway's own holds.
+    #[default]
+    Ledger,
+    /// Refuse with 503.
+    Deny,
+    /// Let pass, and record it.
+    Allow,
+}

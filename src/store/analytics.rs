@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::calls::{Calls, Found, ModelCalls};
+use super::calls::{Calls, CallsFound, ModelCalls};
 use super::day::Day;
 
 /// Sums over charged messages. Each stops at 2^63 - 1.
@@ -102,7 +102,7 @@ pub struct Analytics {
 
 impl Analytics {
     /// Puts in how calls ended, with the days on which nothing else happened.
-    pub(super) fn take_calls(&mut self, found: Found) {
+    pub(super) fn take_calls(&mut self, found: CallsFound) {
         self.calls_by_model = found.models();
         let named = std::mem::take(&mut self.days).into_iter().map(|day| (day.day.clone(), day));
         let mut days: BTreeMap<String, DayUsage> = named.collect();

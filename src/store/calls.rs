@@ -129,7 +129,7 @@ pub struct ModelCalls {
 
 /// What was read of the two tables, put together.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct CallsFound {
     /// By day.
     pub days: BTreeMap<String, Calls>,
     /// By outcome.
@@ -137,7 +137,7 @@ pub(super) struct Found {
     models: BTreeMap<String, Calls>,
 }
 
-impl Found {
+impl CallsFound {
     /// Calls of a day that ended so.
     pub fn of_day(&mut self, day: String, outcome: &str, calls: u64) {
         self.days.entry(day).or_default().ended(outcome, calls);

@@ -4,7 +4,7 @@
 
 use super::day::month_of;
 use super::entry::Entry;
-use super::row::{self, Kind, Value};
+use super::row::{self, ColumnKind, Value};
 
 /// How a value that stands takes another one with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Merge {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// Of no meaning in a key.
     pub merge: Merge,
     /// How a key of charged messages is read from the entry; NULL: the message is not counted here.
@@ -60,17 +60,17 @@ pub(super) struct Written {
     pub sum: i64,
 }
 
-const fn field(name: &'static str, kind: Kind, merge: Merge) -> Field {
+const fn field(name: &'static str, kind: ColumnKind, merge: Merge) -> Field {
     Field { name, kind, merge, of: None }
 }
 const fn text(name: &'static str) -> Field {
-    field(name, Kind::Text, Merge::Keep)
+    field(name, ColumnKind::Text, Merge::Keep)
 }
 const fn number(name: &'static str) -> Field {
-    field(name, Kind::Number, Merge::Keep)
+    field(name, ColumnKind::Number, Merge::Keep)
 }
 const fn sum(name: &'static str) -> Field {
-    field(name, Kind::Number, Merge::Sum)
+    field(name, ColumnKind::Number, Merge::Sum)
 }
 const fn of(name: &'static str, of: for<'a> fn(&'a Entry) -> Value<'a>) -> Field {
     Field { of: Some(of), ..text(name) }
@@ -159,7 +159,7 @@ pub(super) static ACTIVES: Rollup = Rollup {
 pub(super) static USERS: Rollup = Rollup {
     table: "usage_users",
     keys: &[text("user_id")],
-    values: &[field("last_day", Kind::Text, Merge::Max)],
+    values: &[field("last_day", ColumnKind::Text, Merge::Max)],
     then: Then::Nothing,
 };
 
@@ -183,7 +183,7 @@ pub(super) static LATENCIES: Rollup = Rollup {
 pub(super) static REFUSALS: Rollup = Rollup {
     table: "usage_refusals",
     keys: &[text("day"), text("gateway"), text("reason")],
-    values: &[field("refused", Kind::Number, Merge::Max)],
+    values: &[field("refused", ColumnKind::Number, Merge::Max)],
     then: Then::Nothing,
 };
 

@@ -40,7 +40,7 @@ pub(super) enum Value<'a> {
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ColumnKind {
     Bool,
     Number,
     Text,
@@ -53,54 +53,54 @@ pub(super) enum Kind {
 /// A column of `message_logs`.
 pub(super) struct Column {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// How it is read from the entry.
     pub of: for<'a> fn(&'a Entry) -> Value<'a>,
 }
 
-const fn column(name: &'static str, kind: Kind, of: for<'a> fn(&'a Entry) -> Value<'a>) -> Column {
+const fn column(name: &'static str, kind: ColumnKind, of: for<'a> fn(&'a Entry) -> Value<'a>) -> Column {
     Column { name, kind, of }
 }
 
 /// The columns of `message_logs`, but for the time of ingestion, which is the store's own. The first two are the key.
 pub(super) const COLUMNS: [Column; 35] = [
-    column("month", Kind::Text, |entry| month(&entry.month).into()),
-    column("id", Kind::Id, |entry| Value::Id(entry.id)),
-    column("day", Kind::Text, |entry| day(entry).into()),
-    column("request_id", Kind::Text, |entry| safe(&entry.request_id, NAME_BYTES_MAX).into()),
-    column("admitted_at_ms", Kind::Number, |entry| entry.admitted_at_ms.into()),
-    column("ended_at_ms", Kind::Number, |entry| entry.ended_at_ms.into()),
-    column("domain", Kind::Text, |entry| key(&entry.domain).into()),
-    column("user_id", Kind::Text, |entry| entry.user.as_deref().map(key).into()),
-    column("team_id", Kind::Text, |entry| entry.team.as_deref().map(key).into()),
-    column("plan", Kind::Text, |entry| text(&entry.plan).into()),
-    column("dialect", Kind::Text, |entry| text(&entry.dialect).into()),
-    column("endpoint", Kind::Text, |entry| text(&entry.endpoint).into()),
-    column("upstream", Kind::Text, |entry| text(&entry.upstream).into()),
-    column("model_requested", Kind::Text, |entry| text(&entry.model_requested).into()),
-    column("model_dispatched", Kind::Text, |entry| text(&entry.model_dispatched).into()),
-    column("model_groups", Kind::Json, groups),
-    column("stream", Kind::Bool, |entry| Value::Bool(entry.stream)),
-    column("outcome", Kind::Text, |entry| entry.outcome.as_str().into()),
-    column("status", Kind::Number, |entry| i64::from(entry.status).into()),
-    column("messages", Kind::Number, |entry| number(entry.messages()).into()),
-    column("premium", Kind::Bool, |entry| Value::Bool(entry.premium)),
-    column("input_tokens", Kind::Number, |entry| amount(entry.tokens.input).into()),
-    column("output_tokens", Kind::Number, |entry| amount(entry.tokens.output).into()),
-    column("cached_tokens", Kind::Number, |entry| amount(entry.tokens.cached).into()),
-    column("reasoning_tokens", Kind::Number, |entry| amount(entry.tokens.reasoning).into()),
-    column("estimated", Kind::Bool, |entry| Value::Bool(entry.tokens.estimated)),
-    column("charges", Kind::Json, |entry| charges_json(entry).into()),
-    column("cost_micro_usd", Kind::Number, |entry| amount(entry.cost_micro_usd).into()),
-    column("price", Kind::Text, |entry| text(&entry.price).into()),
-    column("task", Kind::Text, |entry| text(&entry.task).into()),
-    column("attempt", Kind::Number, |entry| i64::from(entry.attempt).min(i32::MAX.into()).into()),
-    column("message_hash", Kind::Text, |entry| safe(&entry.message_hash, NAME_BYTES_MAX).into()),
-    column("first_byte_ms", Kind::Number, |entry| {
+    column("month", ColumnKind::Text, |entry| month(&entry.month).into()),
+    column("id", ColumnKind::Id, |entry| Value::Id(entry.id)),
+    column("day", ColumnKind::Text, |entry| day(entry).into()),
+    column("request_id", ColumnKind::Text, |entry| safe(&entry.request_id, NAME_BYTES_MAX).into()),
+    column("admitted_at_ms", ColumnKind::Number, |entry| entry.admitted_at_ms.into()),
+    column("ended_at_ms", ColumnKind::Number, |entry| entry.ended_at_ms.into()),
+    column("domain", ColumnKind::Text, |entry| key(&entry.domain).into()),
+    column("user_id", ColumnKind::Text, |entry| entry.user.as_deref().map(key).into()),
+    column("team_id", ColumnKind::Text, |entry| entry.team.as_deref().map(key).into()),
+    column("plan", ColumnKind::Text, |entry| text(&entry.plan).into()),
+    column("dialect", ColumnKind::Text, |entry| text(&entry.dialect).into()),
+    column("endpoint", ColumnKind::Text, |entry| text(&entry.endpoint).into()),
+    column("upstream", ColumnKind::Text, |entry| text(&entry.upstream).into()),
+    column("model_requested", ColumnKind::Text, |entry| text(&entry.model_requested).into()),
+    column("model_dispatched", ColumnKind::Text, |entry| text(&entry.model_dispatched).into()),
+    column("model_groups", ColumnKind::Json, groups),
+    column("stream", ColumnKind::Bool, |entry| Value::Bool(entry.stream)),
+    column("outcome", ColumnKind::Text, |entry| entry.outcome.as_str().into()),
+    column("status", ColumnKind::Number, |entry| i64::from(entry.status).into()),
+    column("messages", ColumnKind::Number, |entry| number(entry.messages()).into()),
+    column("premium", ColumnKind::Bool, |entry| Value::Bool(entry.premium)),
+    column("input_tokens", ColumnKind::Number, |entry| amount(entry.tokens.input).into()),
+    column("output_tokens", ColumnKind::Number, |entry| amount(entry.tokens.output).into()),
+    column("cached_tokens", ColumnKind::Number, |entry| amount(entry.tokens.cached).into()),
+    column("reasoning_tokens", ColumnKind::Number, |entry| amount(entry.tokens.reasoning).into()),
+    column("estimated", ColumnKind::Bool, |entry| Value::Bool(entry.tokens.estimated)),
+    column("charges", ColumnKind::Json, |entry| charges_json(entry).into()),
+    column("cost_micro_usd", ColumnKind::Number, |entry| amount(entry.cost_micro_usd).into()),
+    column("price", ColumnKind::Text, |entry| text(&entry.price).into()),
+    column("task", ColumnKind::Text, |entry| text(&entry.task).into()),
+    column("attempt", ColumnKind::Number, |entry| i64::from(entry.attempt).min(i32::MAX.into()).into()),
+    column("message_hash", ColumnKind::Text, |entry| safe(&entry.message_hash, NAME_BYTES_MAX).into()),
+    column("first_byte_ms", ColumnKind::Number, |entry| {
         entry.first_byte_ms.map_or(Value::Null, |ms| number(ms).into())
     }),
-    column("duration_ms", Kind::Number, |entry| number(entry.duration_ms).into()),
-    column("degraded", Kind::Bool, |entry| Value::Bool(entry.degraded)),
+    column("duration_ms", ColumnKind::Number, |entry| number(entry.duration_ms).into()),
+    column("degraded", ColumnKind::Bool, |entry| Value::Bool(entry.degraded)),
 ];
 
 impl From<i64> for Value<'_> {

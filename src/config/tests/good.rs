@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::super::{OutageSetting, ServerSettings, StorageSettings, parse};
+use super::super::{ServerSettings, StorageSettings, parse};
 use super::{JWT_SECRET, SOUND, changed, env, settings};
 use crate::auth::{Algorithm, ClaimPaths, IssuerSettings, JwksUrl, KeySource, Secret};
-use crate::quota::{Calendar, MAX_AMOUNT, Meter, Plan, Rate, Scope, Window};
+use crate::quota::{Calendar, MAX_AMOUNT, Meter, OnOutage, Plan, Rate, Scope, Window};
 use crate::upstream::BaseUrl;
 
 /// The least that a gateway can run with.
@@ -49,7 +49,7 @@ fn quota_is_read() {
     assert_eq!(&*quota.policy.default_plan, "free");
     assert_eq!(quota.policy.anonymous_plan.as_deref(), Some("guest"));
     assert_eq!(quota.anonymous_keys, ["anonymous"]);
-    assert_eq!(quota.on_outage, OutageSetting::Deny);
+    assert_eq!(quota.on_outage, OnOutage::Deny);
     assert_eq!(quota.lease_ms, 20 * 60_000);
     assert_eq!(quota.policy.premium_group, "premium");
     assert_eq!(quota.policy.groups_of("Claude-3-opus"), ["premium".into()]);
@@ -126,8 +126,7 @@ fn every_word_has_its_meaning() {
         assert_eq!((pool.window, pool.meter, pool.scope), (window, Meter::Messages, Scope::Team));
         assert_eq!(pool.window.per(), Some(word));
     }
-    let outages =
-        [("ledger", OutageSetting::Ledger), ("deny", OutageSetting::Deny), ("allow", OutageSetting::Allow)];
+    let outages = [("ledger", OnOutage::Ledger), ("deny", OnOutage::Deny), ("allow", OnOutage::Allow)];
     for (word, outage) in outages {
         let text = changed(r#"on_outage = "deny""#, &format!("on_outage = {word:?}"));
         assert_eq!(settings(&text).quota.on_outage, outage);
@@ -195,7 +194,7 @@ fn what_is_left_out_has_its_default() {
     );
     assert_eq!(settings.storage, StorageSettings::default());
     assert_eq!(settings.quota.policy.zone.name(), "UTC");
-    assert_eq!(settings.quota.on_outage, OutageSetting::Ledger);
+    assert_eq!(settings.quota.on_outage, OnOutage::Ledger);
     assert_eq!(settings.quota.lease_ms, 900_000);
     assert_eq!(settings.quota.anonymous_keys, Vec::<String>::new());
     assert_eq!(settings.issuers, []);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Problem, parse};
+use super::super::{ConfigProblem, parse};
 use super::{SOUND, changed, env, told};
 
 #[test]
@@ -43,7 +43,7 @@ fn a_problem_has_its_place() {
     let problems = parse(text, "dir/t.toml", &env).unwrap_err();
     let places: Vec<_> = problems
         .iter()
-        .map(|Problem { file, line, column, key, .. }| (file.as_str(), *line, *column, key.as_str()))
+        .map(|ConfigProblem { file, line, column, key, .. }| (file.as_str(), *line, *column, key.as_str()))
         .collect();
     assert_eq!(
         places,

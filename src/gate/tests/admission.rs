@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Bench, answer, asked, user};
 use crate::auth::{Caller, Identity, Role};
-use crate::gate::{Denied, Ending, OnOutage};
-use crate::quota::Scope;
+use crate::gate::{Denied, Ending};
+use crate::quota::{OnOutage, Scope};
 use crate::store::{Audit, Outcome};
 
 async fn send(bench: &Bench, who: &crate::gate::Who, model: &str) -> Result<(), Denied> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Bench, answer, asked, user};
-use crate::gate::{Denied, Ending, OnOutage, Permit, Who};
+use crate::gate::{Denied, Ending, Permit, Who};
+use crate::quota::OnOutage;
 use crate::store::{Counters, DomainTotals, Outcome};
 
 async fn admit(bench: &Bench, who: &Who) -> Result<Permit, Denied> {

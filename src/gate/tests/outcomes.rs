@@ -1,7 +1,8 @@
 //! The outcome table, row by row: what is charged, what is written down.
 
 use super::{Bench, answer, asked, user};
-use crate::gate::{Ending, OnOutage};
+use crate::gate::Ending;
+use crate::quota::OnOutage;
 use crate::store::Outcome;
 
 async fn charged_after(status: Option<u16>, outcome: Option<Outcome>) -> (u64, u64) {

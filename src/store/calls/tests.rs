@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{BOUNDS_MS, Calls, ERRORS, Found, Histogram, NO_BOUND_MS, bound_ms};
+use super::{BOUNDS_MS, Calls, CallsFound, ERRORS, Histogram, NO_BOUND_MS, bound_ms};
 use crate::store::entry::Outcome;
 
 fn histogram(times: &[i64]) -> Histogram {
@@ -87,7 +87,7 @@ fn what_a_client_broke_off_is_no_error() {
     for (outcome, is_error) in all {
         assert_eq!(ERRORS.contains(&outcome), is_error, "{outcome:?}");
     }
-    let mut found = Found::default();
+    let mut found = CallsFound::default();
     for (outcome, _) in all {
         found.of_day("2026-11-15".to_owned(), outcome.as_str(), 2);
         found.of_model("m".to_owned(), outcome.as_str().to_owned(), 2);

@@ -7,8 +7,8 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::record::{self, Kind, Record, SEGMENT_HEADER_BYTES};
-use super::scan::{Found, Scanner};
+use super::record::{self, Record, RecordKind, SEGMENT_HEADER_BYTES};
+use super::scan::{ScanFound, Scanner};
 use super::state::{Open, Segment, State};
 use super::{Inner, JournalError, Position};
 
@@ -179,17 +179,17 @@ impl Inner {
         let mut damaged_places = 0;
         loop {
             match scanner.next().map_err(JournalError::io("read a poisoned segment"))? {
-                Found::Record { kind, .. } => {
-                    index += u32::from(kind == Kind::End);
+                ScanFound::Record { kind, .. } => {
+                    index += u32::from(kind == RecordKind::End);
                     let mut state = self.lock();
                     let place = Position { segment: sequence, offset: scanner.at(), index };
                     if let Some(record) = record::decode(kind, scanner.payload()) {
                         self.rescue_record(&mut state, place, record)?;
                     }
                 }
-                Found::Damage => damaged_places += 1,
-                Found::Tail => return Ok(damaged_places + 1),
-                Found::End => return Ok(damaged_places),
+                ScanFound::Damage => damaged_places += 1,
+                ScanFound::Tail => return Ok(damaged_places + 1),
+                ScanFound::End => return Ok(damaged_places),
             }
         }
     }
@@ -201,7 +201,7 @@ impl Inner {
                 let Some(first) = state.open.get(&entry.id).filter(here).map(|open| open.first) else {
                     return Ok(());
                 };
-                let (to, _) = self.append(state, &record::encode_entry(Kind::Begin, &entry)?)?;
+                let (to, _) = self.append(state, &record::encode_entry(RecordKind::Begin, &entry)?)?;
                 state.move_begin(entry.id, to);
                 if let Some((status, at_ms)) = first {
                     self.append(state, &record::encode_first(entry.id, status, at_ms))?;
@@ -211,7 +211,7 @@ impl Inner {
                 self.append(state, &record::encode_first(rid, status, at_ms))?;
             }
             Record::End(entry) if place > state.watermark => {
-                let (to, offset) = self.append(state, &record::encode_entry(Kind::End, &entry)?)?;
+                let (to, offset) = self.append(state, &record::encode_entry(RecordKind::End, &entry)?)?;
                 state.note_end(to, offset, entry.ended_at_ms);
             }
             Record::First { .. } | Record::End(_) | Record::Ack { .. } => {}

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use self::dir::Dir;
-use self::record::{Kind, MAX_RECORD_BYTES};
+use self::record::{MAX_RECORD_BYTES, RecordKind};
 use self::state::{Open, Parked, State, end_bound};
 use crate::clock::Clock;
 use crate::store::Entry;
@@ -163,7 +163,7 @@ impl Journal {
     /// [`JournalError::Full`], before anything is sent upstream; `TooLarge` if the entry has too long texts or too many
     /// charges; `AlreadyOpen`; `Io`.
     pub fn begin(&self, entry: &Entry) -> Result<(), JournalError> {
-        let record = record::encode_entry(Kind::Begin, entry)?;
+        let record = record::encode_entry(RecordKind::Begin, entry)?;
         let end_bytes = end_bound(entry, record.len())?;
         let mut state = self.inner.lock();
         if state.open.contains_key(&entry.id) {
@@ -200,14 +200,14 @@ impl Journal {
     /// # Errors
     /// `NotOpen` if it has ended before; `TooLarge` only if it has many more charges than its BEGIN.
     pub fn end(&self, entry: &Entry) -> Result<Option<Position>, JournalError> {
-        let mut record = record::encode_entry(Kind::End, entry)?;
+        let mut record = record::encode_entry(RecordKind::End, entry)?;
         let mut state = self.inner.lock();
         let promised = state.open.get(&entry.id).ok_or(JournalError::NotOpen(entry.id))?.end_bytes;
         let extra = (record.len() as u64).saturating_sub(promised);
         let fits = record.len() <= MAX_RECORD_BYTES && self.inner.ensure_room(&mut state, extra).is_ok();
         if !fits {
             tracing::warn!(rid = %entry.id, bytes = record.len(), "a journal entry has grown too large; its texts are shortened");
-            record = record::encode_entry(Kind::End, &record::shortened(entry))?;
+            record = record::encode_entry(RecordKind::End, &record::shortened(entry))?;
         }
         if record.len() > MAX_RECORD_BYTES {
             return Err(JournalError::TooLarge { bytes: record.len(), max: MAX_RECORD_BYTES });

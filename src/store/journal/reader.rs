@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::record::{self, Kind, Record, SEGMENT_HEADER_BYTES};
-use super::scan::{Found, Scanner};
+use super::record::{self, Record, RecordKind, SEGMENT_HEADER_BYTES};
+use super::scan::{ScanFound, Scanner};
 use super::{Inner, JournalError, Position};
 use crate::store::Entry;
 
@@ -173,24 +173,24 @@ impl Reader {
         loop {
             let found = scanner.next().map_err(JournalError::io("read a segment"))?;
             match found {
-                Found::Record { at, kind: Kind::End } => {
+                ScanFound::Record { at, kind: RecordKind::End } => {
                     if !takes(scanner.payload().len(), batch.len()) {
                         scanner.rewind(at);
                         return Ok(false);
                     }
                     self.at.offset = scanner.at();
                     self.at.index += 1;
-                    match record::decode(Kind::End, scanner.payload()) {
+                    match record::decode(RecordKind::End, scanner.payload()) {
                         Some(Record::End(entry)) => batch.push((self.at, entry)),
                         _ => self.inner.note_damage(self.at.segment)?,
                     }
                 }
-                Found::Record { .. } => self.at.offset = scanner.at(),
-                Found::Damage | Found::Tail => {
+                ScanFound::Record { .. } => self.at.offset = scanner.at(),
+                ScanFound::Damage | ScanFound::Tail => {
                     self.at.offset = scanner.at();
                     self.inner.note_damage(self.at.segment)?;
                 }
-                Found::End => return Ok(true),
+                ScanFound::End => return Ok(true),
             }
         }
     }

@@ -35,7 +35,7 @@ const VERSION: u32 = 1;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     /// A request was admitted; the payload is what to book if the gateway dies.
     Begin = 1,
     /// The upstream's first byte has come.
@@ -46,7 +46,7 @@ pub(super) enum Kind {
     Ack = 4,
 }
 
-impl Kind {
+impl RecordKind {
     /// Smallest and largest byte of a kind.
     pub(super) const RANGE: std::ops::RangeInclusive<u8> = 1..=4;
 
@@ -64,7 +64,7 @@ pub(super) enum Record {
 }
 
 /// Writes an entry as a BEGIN or END record.
-pub(super) fn encode_entry(kind: Kind, entry: &Entry) -> Result<Vec<u8>, JournalError> {
+pub(super) fn encode_entry(kind: RecordKind, entry: &Entry) -> Result<Vec<u8>, JournalError> {
     let mut record = Vec::with_capacity(2048);
     record.resize(RECORD_HEADER_BYTES, 0);
     serde_json::to_writer(&mut record, entry)?;
@@ -95,7 +95,7 @@ pub(super) fn encode_first(rid: Uuid, status: u16, at_ms: i64) -> Vec<u8> {
     record.extend_from_slice(rid.as_bytes());
     record.extend_from_slice(&status.to_le_bytes());
     record.extend_from_slice(&at_ms.to_le_bytes());
-    seal(Kind::First, record)
+    seal(RecordKind::First, record)
 }
 
 /// Writes an ACK record.
@@ -105,10 +105,10 @@ pub(super) fn encode_ack(up_to: Position, at_ms: i64) -> Vec<u8> {
     record.extend_from_slice(&up_to.offset.to_le_bytes());
     record.extend_from_slice(&up_to.index.to_le_bytes());
     record.extend_from_slice(&at_ms.to_le_bytes());
-    seal(Kind::Ack, record)
+    seal(RecordKind::Ack, record)
 }
 
-fn seal(kind: Kind, mut record: Vec<u8>) -> Vec<u8> {
+fn seal(kind: RecordKind, mut record: Vec<u8>) -> Vec<u8> {
     record[RECORD_HEADER_BYTES - 1] = kind as u8;
     let payload_bytes = u32::try_from(record.len() - RECORD_HEADER_BYTES).unwrap_or(u32::MAX);
     let crc = crc32fast::hash(&record[RECORD_HEADER_BYTES - 1..]);
@@ -118,9 +118,9 @@ fn seal(kind: Kind, mut record: Vec<u8>) -> Vec<u8> {
 }
 
 /// If `bytes` start with a whole, true record: its kind and its size, header included.
-pub(super) fn check(bytes: &[u8]) -> Option<(Kind, usize)> {
+pub(super) fn check(bytes: &[u8]) -> Option<(RecordKind, usize)> {
     let header = bytes.first_chunk::<RECORD_HEADER_BYTES>()?;
-    let kind = Kind::from_byte(header[8])?;
+    let kind = RecordKind::from_byte(header[8])?;
     let payload_bytes = usize::try_from(u32_at(header, 0)?).ok()?;
     let record_bytes = payload_bytes.checked_add(RECORD_HEADER_BYTES)?;
     if payload_bytes == 0 || record_bytes > MAX_RECORD_BYTES {
@@ -131,17 +131,17 @@ pub(super) fn check(bytes: &[u8]) -> Option<(Kind, usize)> {
 }
 
 /// What a payload says. `None`: nothing that this version understands.
-pub(super) fn decode(kind: Kind, payload: &[u8]) -> Option<Record> {
+pub(super) fn decode(kind: RecordKind, payload: &[u8]) -> Option<Record> {
     match kind {
-        Kind::Begin => serde_json::from_slice(payload).ok().map(Record::Begin),
-        Kind::End => serde_json::from_slice(payload).ok().map(Record::End),
-        Kind::First => {
+        RecordKind::Begin => serde_json::from_slice(payload).ok().map(Record::Begin),
+        RecordKind::End => serde_json::from_slice(payload).ok().map(Record::End),
+        RecordKind::First => {
             let payload: &[u8; FIRST_BYTES - RECORD_HEADER_BYTES] = payload.try_into().ok()?;
             let status = u16::from_le_bytes([payload[16], payload[17]]);
             let rid = Uuid::from_slice(&payload[..16]).ok()?;
             Some(Record::First { rid, status, at_ms: i64_at(payload, 18)? })
         }
-        Kind::Ack => {
+        RecordKind::Ack => {
             let payload: &[u8; ACK_BYTES - RECORD_HEADER_BYTES] = payload.try_into().ok()?;
             let (segment, offset) = (u64_at(payload, 0)?, u64_at(payload, 8)?);
             let up_to = Position { segment, offset, index: u32_at(payload, 16)? };

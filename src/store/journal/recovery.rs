@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::dir::Dir;
 use super::done::{self, Done};
-use super::record::{self, Kind, Record, SEGMENT_HEADER_BYTES};
-use super::scan::{Found, Scanner};
+use super::record::{self, Record, RecordKind, SEGMENT_HEADER_BYTES};
+use super::scan::{ScanFound, Scanner};
 use super::space::MIN_SEGMENT_BYTES;
 use super::state::{Open, Segment, State, end_bound};
 use super::{Inner, JournalError, JournalOptions, Position};
@@ -152,13 +152,13 @@ impl Findings {
         let mut data_end = header_bytes.min(bytes);
         loop {
             match scanner.next()? {
-                Found::Record { kind, .. } => {
+                ScanFound::Record { kind, .. } => {
                     let understood = self.take(sequence, kind, scanner.at(), scanner.payload(), now_ms);
                     damaged |= !understood;
                     data_end = scanner.at();
                 }
-                Found::Damage => damaged = true,
-                Found::Tail => {
+                ScanFound::Damage => damaged = true,
+                ScanFound::Tail => {
                     let torn_bytes = scanner.data_end(data_end)? - data_end;
                     if torn_bytes > 0 {
                         tracing::warn!(
@@ -170,7 +170,7 @@ impl Findings {
                     self.torn_bytes += torn_bytes;
                     break;
                 }
-                Found::End => break,
+                ScanFound::End => break,
             }
         }
         if data_end <= header_bytes {
@@ -201,8 +201,8 @@ impl Findings {
     }
 
     /// Takes in one record. False: it is whole and still makes no sense.
-    fn take(&mut self, sequence: u64, kind: Kind, end: u64, payload: &[u8], now_ms: i64) -> bool {
-        if kind == Kind::End
+    fn take(&mut self, sequence: u64, kind: RecordKind, end: u64, payload: &[u8], now_ms: i64) -> bool {
+        if kind == RecordKind::End
             && let Some(segment) = self.segments.get_mut(&sequence)
         {
             segment.ends += 1;
@@ -269,9 +269,9 @@ fn ends_up_to(dir: &Dir, sequence: u64, offset: u64) -> io::Result<u32> {
     let mut ends = 0;
     loop {
         match scanner.next()? {
-            Found::Record { kind, .. } => ends += u32::from(kind == Kind::End),
-            Found::Damage => {}
-            Found::Tail | Found::End => return Ok(ends),
+            ScanFound::Record { kind, .. } => ends += u32::from(kind == RecordKind::End),
+            ScanFound::Damage => {}
+            ScanFound::Tail | ScanFound::End => return Ok(ends),
         }
     }
 }

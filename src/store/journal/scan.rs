@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::record::{self, Kind, MAX_RECORD_BYTES, RECORD_HEADER_BYTES};
+use super::record::{self, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, RecordKind};
 
 /// How much of a file is in memory at once: several records, few system calls.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -16,13 +16,13 @@ const ZERO_BLOCK: [u8; 4096] = [0; 4096];
 
 /// What stands at the scanner's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ScanFound {
     /// A true record; [`Scanner::payload`] gives its payload.
     Record {
         /// Where it begins.
         at: u64,
         /// Its kind.
-        kind: Kind,
+        kind: RecordKind,
     },
     /// Bytes that are no record, with a true record after them.
     Damage,
@@ -69,23 +69,23 @@ impl Scanner {
     }
 
     /// Finds what comes next.
-    pub(super) fn next(&mut self) -> io::Result<Found> {
+    pub(super) fn next(&mut self) -> io::Result<ScanFound> {
         if self.at >= self.end {
-            return Ok(Found::End);
+            return Ok(ScanFound::End);
         }
         let start = self.load(self.at)?;
         if let Some((kind, record_bytes)) = record::check(&self.window[start..]) {
             let at = self.at;
             self.payload = start + RECORD_HEADER_BYTES..start + record_bytes;
             self.at += record_bytes as u64;
-            return Ok(Found::Record { at, kind });
+            return Ok(ScanFound::Record { at, kind });
         }
         if let Some(next) = self.resync(self.at + 1)? {
             self.at = next;
-            return Ok(Found::Damage);
+            return Ok(ScanFound::Damage);
         }
         self.at = self.end;
-        Ok(Found::Tail)
+        Ok(ScanFound::Tail)
     }
 
     /// One past the last byte in `from..` that is not zero; `from` if all are zero.
@@ -123,7 +123,7 @@ impl Scanner {
                     continue;
                 }
                 let plausible =
-                    rest.get(RECORD_HEADER_BYTES - 1).is_some_and(|kind| Kind::RANGE.contains(kind));
+                    rest.get(RECORD_HEADER_BYTES - 1).is_some_and(|kind| RecordKind::RANGE.contains(kind));
                 if plausible && record::check(rest).is_some() {
                     return Ok(Some(at + index as u64));
                 }

@@ -6,7 +6,7 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 use uuid::Uuid;
 
-use crate::store::row::{Kind, Value};
+use crate::store::row::{ColumnKind, Value};
 
 type BoxedError = Box<dyn Error + Sync + Send>;
 
@@ -46,10 +46,10 @@ impl<'a> FromSql<'a> for Value<'a> {
 }
 
 /// Columns as the source of an `INSERT`: `SELECT … FROM unnest($1::text[], …)`.
-pub(super) fn unnest(columns: impl Iterator<Item = (&'static str, Kind)> + Clone) -> String {
+pub(super) fn unnest(columns: impl Iterator<Item = (&'static str, ColumnKind)> + Clone) -> String {
     let list = |parts: Vec<String>| parts.join(", ");
     let values = columns.clone().map(|(name, kind)| match kind {
-        Kind::Json => format!("{name}::jsonb"),
+        ColumnKind::Json => format!("{name}::jsonb"),
         _ => name.to_owned(),
     });
     let arrays = columns.clone().enumerate().map(|(at, (_, kind))| format!("${}::{}[]", at + 1, array(kind)));
@@ -62,12 +62,12 @@ pub(super) fn unnest(columns: impl Iterator<Item = (&'static str, Kind)> + Clone
     )
 }
 
-fn array(kind: Kind) -> &'static str {
+fn array(kind: ColumnKind) -> &'static str {
     match kind {
-        Kind::Bool => "boolean",
-        Kind::Number => "bigint",
-        Kind::Text | Kind::Json => "text",
-        Kind::Id => "uuid",
+        ColumnKind::Bool => "boolean",
+        ColumnKind::Number => "bigint",
+        ColumnKind::Text | ColumnKind::Json => "text",
+        ColumnKind::Id => "uuid",
     }
 }
 

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use self::error::Failure;
 use self::ingest::Timeline;
 use self::partitions::Partitions;
-use self::pool::{Connections, Limit};
+use self::pool::{Connections, PoolLimit};
 use self::session::Pg;
 use super::StoreError;
 use super::analytics::{Analytics, KnownUser, RefusalTotal};
@@ -72,7 +72,7 @@ impl PostgresLedger {
     /// once a day. A month that is missing all the same is made when its first row comes.
     pub async fn ensure_partitions(&self, now_ms: i64) -> Result<(), StoreError> {
         let months = partitions::ahead(now_ms);
-        self.run("ensure_partitions", Limit::Statement, async |client| {
+        self.run("ensure_partitions", PoolLimit::Statement, async |client| {
             self.0.partitions.ensure(client, months.iter().map(String::as_str)).await
         })
         .await
@@ -90,13 +90,15 @@ impl PostgresLedger {
 
     /// Fails unless the tables are exactly those of this version: for a start that must not migrate.
     pub async fn verify_schema(&self) -> Result<(), StoreError> {
-        self.run("verify_schema", Limit::Statement, async |client| schema::verify(client).await).await
+        self.run("verify_schema", PoolLimit::Statement, async |client| schema::verify(client).await).await
     }
 
     /// The audit log in order, after record `after` (0: from the start), at most `max` records.
     pub async fn audit_log(&self, after: i64, max: u32) -> Result<Vec<AuditRecord>, StoreError> {
-        self.run("audit_log", Limit::Statement, async |client| sql::audit::log(&Pg(client), after, max).await)
-            .await
+        self.run("audit_log", PoolLimit::Statement, async |client| {
+            sql::audit::log(&Pg(client), after, max).await
+        })
+        .await
     }
 }
 
@@ -104,7 +106,7 @@ impl PostgresLedger {
     async fn run<T>(
         &self,
         operation: &'static str,
-        limit: Limit,
+        limit: PoolLimit,
         work: impl AsyncFnOnce(&mut Object) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let Inner { connections, timing, .. } = &*self.0;
@@ -121,10 +123,10 @@ impl PostgresLedger {
 }
 
 /// One view of everything, for reading; a standby can give it too. It ends when it is dropped.
-async fn snapshot(client: &mut Object, limit: Limit) -> Result<Transaction<'_>, Failure> {
+async fn snapshot(client: &mut Object, limit: PoolLimit) -> Result<Transaction<'_>, Failure> {
     let level = tokio_postgres::IsolationLevel::RepeatableRead;
     let snapshot = client.build_transaction().isolation_level(level).read_only(true).start().await?;
-    if let Limit::Open = limit {
+    if let PoolLimit::Open = limit {
         snapshot.batch_execute("SET LOCAL statement_timeout = 0").await?;
     }
     Ok(snapshot)
@@ -141,7 +143,7 @@ impl Ledger for PostgresLedger {
 
     async fn ingest(&self, batch: &[Entry]) -> Result<Ingested, StoreError> {
         let Inner { partitions, timeline, .. } = &*self.0;
-        self.run("ingest", Limit::Statement, async |client| {
+        self.run("ingest", PoolLimit::Statement, async |client| {
             ingest::ingest(client, batch, partitions, timeline).await
         })
         .await
@@ -149,12 +151,14 @@ impl Ledger for PostgresLedger {
 
     async fn load(&self, domain: &Domain, now_ms: i64) -> Result<DomainTotals, StoreError> {
         let domain = row::domain(domain);
-        self.run("load", Limit::Statement, async |client| sql::read::load(&Pg(client), &domain, now_ms).await)
-            .await
+        self.run("load", PoolLimit::Statement, async |client| {
+            sql::read::load(&Pg(client), &domain, now_ms).await
+        })
+        .await
     }
 
     async fn reset(&self, request: &ResetRequest<'_>) -> Result<OwnerEpoch, StoreError> {
-        self.run("reset", Limit::Statement, async |client| {
+        self.run("reset", PoolLimit::Statement, async |client| {
             let transaction = client.transaction().await?;
             let epoch = sql::audit::reset(&Pg(&transaction), request).await?;
             transaction.commit().await?;
@@ -165,7 +169,7 @@ impl Ledger for PostgresLedger {
 
     async fn domains_of(&self, user: &str, max: u32) -> Result<Vec<Domain>, StoreError> {
         let user = row::key(user);
-        self.run("domains_of", Limit::Statement, async |client| {
+        self.run("domains_of", PoolLimit::Statement, async |client| {
             sql::read::domains_of(&Pg(client), &user, max).await
         })
         .await
@@ -173,13 +177,15 @@ impl Ledger for PostgresLedger {
 
     async fn last_seen(&self, user: &str) -> Result<Option<Seen>, StoreError> {
         let user = row::key(user);
-        self.run("last_seen", Limit::Statement, async |client| sql::read::last_seen(&Pg(client), &user).await)
-            .await
+        self.run("last_seen", PoolLimit::Statement, async |client| {
+            sql::read::last_seen(&Pg(client), &user).await
+        })
+        .await
     }
 
     async fn messages_since(&self, user: &str, since_ms: i64, but: &[Uuid]) -> Result<Messages, StoreError> {
         let user = row::key(user);
-        self.run("messages_since", Limit::Statement, async |client| {
+        self.run("messages_since", PoolLimit::Statement, async |client| {
             sql::read::messages_since(&Pg(client), &user, since_ms, but).await
         })
         .await
@@ -187,7 +193,7 @@ impl Ledger for PostgresLedger {
 
     async fn history(&self, user: &str, months: u32) -> Result<Vec<MonthUsage>, StoreError> {
         let user = row::key(user);
-        self.run("history", Limit::Statement, async |client| {
+        self.run("history", PoolLimit::Statement, async |client| {
             sql::read::history(&Pg(client), &user, months).await
         })
         .await
@@ -195,31 +201,31 @@ impl Ledger for PostgresLedger {
 
     async fn domains(&self, after: &str, max: u32, now_ms: i64) -> Result<Vec<Domain>, StoreError> {
         let after = row::key(after);
-        self.run("domains", Limit::Statement, async |client| {
+        self.run("domains", PoolLimit::Statement, async |client| {
             sql::read::domains(&Pg(client), &after, max, now_ms).await
         })
         .await
     }
 
     async fn fold_differences(&self) -> Result<Vec<(BucketTotal, u64)>, StoreError> {
-        self.run("fold_differences", Limit::Open, async |client| {
-            let snapshot = snapshot(client, Limit::Open).await?;
+        self.run("fold_differences", PoolLimit::Open, async |client| {
+            let snapshot = snapshot(client, PoolLimit::Open).await?;
             read::fold_differences(&snapshot).await
         })
         .await
     }
 
     async fn totals(&self) -> Result<LedgerTotals, StoreError> {
-        self.run("totals", Limit::Open, async |client| {
-            let snapshot = snapshot(client, Limit::Open).await?;
+        self.run("totals", PoolLimit::Open, async |client| {
+            let snapshot = snapshot(client, PoolLimit::Open).await?;
             sql::read::totals(&Pg(&snapshot)).await
         })
         .await
     }
 
     async fn analytics(&self, from: &Day, to: &Day) -> Result<Analytics, StoreError> {
-        self.run("analytics", Limit::Statement, async |client| {
-            let snapshot = snapshot(client, Limit::Statement).await?;
+        self.run("analytics", PoolLimit::Statement, async |client| {
+            let snapshot = snapshot(client, PoolLimit::Statement).await?;
             sql::analytics::analytics(&Pg(&snapshot), from, to).await
         })
         .await
@@ -227,14 +233,14 @@ impl Ledger for PostgresLedger {
 
     async fn users(&self, prefix: &str, after: &str, max: u32) -> Result<Vec<KnownUser>, StoreError> {
         let (prefix, after) = (row::key(prefix), row::key(after));
-        self.run("users", Limit::Statement, async |client| {
+        self.run("users", PoolLimit::Statement, async |client| {
             sql::analytics::users(&Pg(client), &prefix, &after, max).await
         })
         .await
     }
 
     async fn record_refusals(&self, gateway: &str, totals: &[RefusalTotal]) -> Result<(), StoreError> {
-        self.run("record_refusals", Limit::Statement, async |client| {
+        self.run("record_refusals", PoolLimit::Statement, async |client| {
             ingest::record_refusals(client, gateway, totals).await
         })
         .await
@@ -242,11 +248,13 @@ impl Ledger for PostgresLedger {
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let filter = filter.as_written();
-        self.run("audit", Limit::Statement, async |client| sql::audit::page(&Pg(client), &filter).await).await
+        self.run("audit", PoolLimit::Statement, async |client| sql::audit::page(&Pg(client), &filter).await)
+            .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.run("ping", Limit::Statement, async |client| Ok(client.batch_execute("SELECT 1").await?)).await
+        self.run("ping", PoolLimit::Statement, async |client| Ok(client.batch_execute("SELECT 1").await?))
+            .await
     }
 }
 

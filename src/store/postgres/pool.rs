@@ -23,7 +23,7 @@ const SERVER_VERSION_MIN: u32 = 14_00_00;
 
 /// How long a piece of work may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Limit {
+pub(super) enum PoolLimit {
     /// As long as one statement may.
     Statement,
     /// As long as it needs: reading the whole ledger.
@@ -106,14 +106,16 @@ impl Connections {
     /// Bounds a piece of work, also when the network swallows the answer.
     pub async fn within<T>(
         &self,
-        limit: Limit,
+        limit: PoolLimit,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         match limit {
-            Limit::Open => work.await,
-            Limit::Statement => tokio::time::timeout(self.answer_timeout, work).await.unwrap_or_else(|_| {
-                Err(Failure::Passes(format!("no answer within {} ms", self.answer_timeout.as_millis())))
-            }),
+            PoolLimit::Open => work.await,
+            PoolLimit::Statement => {
+                tokio::time::timeout(self.answer_timeout, work).await.unwrap_or_else(|_| {
+                    Err(Failure::Passes(format!("no answer within {} ms", self.answer_timeout.as_millis())))
+                })
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::store::analytics::{
     ActiveUsers, Analytics, DayUsage, KnownUser, MONTH_DAYS, NamedSums, Pieces, TOP_MAX, UsageSums,
     WEEK_DAYS, prefix_end,
 };
-use crate::store::calls::Found;
+use crate::store::calls::CallsFound;
 use crate::store::day::Day;
 use crate::store::rollup::SUM_COLUMNS;
 use crate::store::row::Value;
@@ -148,8 +148,8 @@ fn sums(row: &ResultRow) -> Result<UsageSums, String> {
 }
 
 /// How the calls of the days ended, and how long they took.
-async fn calls<S: Session>(session: &S, range: &[Value<'_>]) -> Result<Found, S::Error> {
-    let mut found = Found::default();
+async fn calls<S: Session>(session: &S, range: &[Value<'_>]) -> Result<CallsFound, S::Error> {
+    let mut found = CallsFound::default();
     let by = |column| {
         format!(
             "SELECT {column}, outcome, CAST(sum(calls) AS bigint) FROM usage_day_outcomes

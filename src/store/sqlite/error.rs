@@ -10,7 +10,7 @@ const STORE: StoreKind = StoreKind::Sqlite;
 
 /// Why a piece of work was not done, before it is known what the work was.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum SqliteFailure {
     /// SQLite said so.
     Driver(rusqlite::Error),
     /// Something else that may pass by itself.
@@ -19,7 +19,7 @@ pub(super) enum Refusal {
     Stays(String),
 }
 
-impl Refusal {
+impl SqliteFailure {
     /// The error of an operation.
     pub fn during(self, operation: &'static str) -> StoreError {
         match self {
@@ -38,13 +38,13 @@ impl Refusal {
     }
 }
 
-impl From<rusqlite::Error> for Refusal {
+impl From<rusqlite::Error> for SqliteFailure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Driver(error)
     }
 }
 
-impl From<String> for Refusal {
+impl From<String> for SqliteFailure {
     fn from(message: String) -> Self {
         Self::Stays(message)
     }

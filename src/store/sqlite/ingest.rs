@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use rusqlite::{Connection, Statement, ToSql, Transaction, TransactionBehavior};
 
-use super::error::Refusal;
+use super::error::SqliteFailure;
 use crate::store::analytics::RefusalTotal;
 use crate::store::entry::Entry;
 use crate::store::fold::{Folded, fold};
@@ -15,7 +15,7 @@ use crate::store::rollup::{REFUSALS, Then, Written};
 use crate::store::row::{COLUMNS, Value, number};
 
 /// Writes a batch.
-pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, Refusal> {
+pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, SqliteFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let new = insert(&transaction, batch)?;
     let watched = Watched::of(new.iter().copied());
@@ -30,7 +30,7 @@ pub(super) fn ingest(db: &mut Connection, batch: &[Entry]) -> Result<Ingested, R
 }
 
 /// Writes the rows; returns those that are new.
-fn insert<'a>(transaction: &Transaction<'_>, batch: &'a [Entry]) -> Result<Vec<&'a Entry>, Refusal> {
+fn insert<'a>(transaction: &Transaction<'_>, batch: &'a [Entry]) -> Result<Vec<&'a Entry>, SqliteFailure> {
     let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
     let mut insert = transaction.prepare_cached(&format!(
         "INSERT INTO message_logs ({}, ingested_at_ms) VALUES ({}, CAST(unixepoch('subsec') * 1000 AS INTEGER))
@@ -49,7 +49,11 @@ fn insert<'a>(transaction: &Transaction<'_>, batch: &'a [Entry]) -> Result<Vec<&
 }
 
 /// Adds rows to their tables; returns those whose tables lead to something.
-fn write(transaction: &Transaction<'_>, folded: &Folded<'_>, alerts: bool) -> Result<Vec<Written>, Refusal> {
+fn write(
+    transaction: &Transaction<'_>,
+    folded: &Folded<'_>,
+    alerts: bool,
+) -> Result<Vec<Written>, SqliteFailure> {
     let mut written = Vec::new();
     for (rollup, rows) in folded.tables() {
         let returning = match rollup.then {
@@ -78,7 +82,10 @@ fn write(transaction: &Transaction<'_>, folded: &Folded<'_>, alerts: bool) -> Re
     Ok(written)
 }
 
-fn bind(statement: &mut Statement<'_>, values: impl Iterator<Item = impl ToSql>) -> Result<(), Refusal> {
+fn bind(
+    statement: &mut Statement<'_>,
+    values: impl Iterator<Item = impl ToSql>,
+) -> Result<(), SqliteFailure> {
     for (at, value) in values.enumerate() {
         statement.raw_bind_parameter(at + 1, value)?;
     }
@@ -100,7 +107,7 @@ pub(super) fn record_refusals(
     db: &mut Connection,
     gateway: &str,
     totals: &[RefusalTotal],
-) -> Result<(), Refusal> {
+) -> Result<(), SqliteFailure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut folded = Folded::default();
     for RefusalTotal { day, reason, refused } in totals {

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
-use self::error::{Refusal, permanent};
+use self::error::{SqliteFailure, permanent};
 use self::session::{Lite, at_once};
 use super::analytics::{Analytics, KnownUser, RefusalTotal};
 use super::audit::{Audit, AuditFilter, AuditRecord};
@@ -81,7 +81,7 @@ impl SqliteLedger {
     async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, SqliteFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.timing.of(operation, on_thread(self.writer.clone(), operation, work)).await
     }
@@ -90,7 +90,7 @@ impl SqliteLedger {
     async fn change<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&Lite<'_>) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&Lite<'_>) -> Result<T, SqliteFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.write(operation, move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -104,7 +104,7 @@ impl SqliteLedger {
     async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, SqliteFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.timing.of(operation, on_thread(self.reader.clone(), operation, work)).await
     }
@@ -113,7 +113,7 @@ impl SqliteLedger {
     async fn scan<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, SqliteFailure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let path = self.path.clone();
         let scan = move || {
@@ -225,7 +225,7 @@ impl Ledger for SqliteLedger {
 async fn on_thread<T: Send + 'static>(
     connection: Arc<Mutex<Connection>>,
     operation: &'static str,
-    work: impl FnOnce(&mut Connection) -> Result<T, Refusal> + Send + 'static,
+    work: impl FnOnce(&mut Connection) -> Result<T, SqliteFailure> + Send + 'static,
 ) -> Result<T, StoreError> {
     let work = move || {
         // A panic elsewhere rolled its transaction back when it unwound: the connection is sound.
@@ -235,13 +235,13 @@ async fn on_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(permanent(operation, stopped)))
 }
 
-fn connections(path: &Path) -> Result<(Connection, Connection), Refusal> {
+fn connections(path: &Path) -> Result<(Connection, Connection), SqliteFailure> {
     let writer = Connection::open(path)?;
     writer.busy_timeout(BUSY_TIMEOUT)?;
     writer.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Refusal::Stays(format!("no write-ahead log in this place (mode `{mode}`)")));
+        return Err(SqliteFailure::Stays(format!("no write-ahead log in this place (mode `{mode}`)")));
     }
     writer.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
     writer.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -252,7 +252,7 @@ fn connections(path: &Path) -> Result<(Connection, Connection), Refusal> {
     Ok((writer, reader(path)?))
 }
 
-fn reader(path: &Path) -> Result<Connection, Refusal> {
+fn reader(path: &Path) -> Result<Connection, SqliteFailure> {
     let reader = Connection::open_with_flags(path, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)?;
     reader.busy_timeout(BUSY_TIMEOUT)?;
     reader.execute_batch("PRAGMA query_only = ON;")?;

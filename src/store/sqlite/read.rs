@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::error::Refusal;
+use super::error::SqliteFailure;
 use super::session::value;
 use crate::store::entry::charges;
 use crate::store::fold::Comparison;
@@ -11,7 +11,7 @@ use crate::store::sql::read::{COMPARED, usage_row};
 use crate::store::totals::BucketTotal;
 
 /// Compares each total with the fold of all rows, in one snapshot.
-pub(super) fn fold_differences(db: &mut Connection) -> Result<Vec<(BucketTotal, u64)>, Refusal> {
+pub(super) fn fold_differences(db: &mut Connection) -> Result<Vec<(BucketTotal, u64)>, SqliteFailure> {
     let snapshot = db.transaction()?;
     let mut comparison = Comparison::default();
     let mut query = snapshot.prepare("SELECT domain, charges FROM message_logs")?;

@@ -65,7 +65,7 @@ fn a_failed_sync_poisons_the_segment_and_its_live_records_move() {
     {
         // `/dev/null` refuses to sync. It takes the file's place in one step with the END.
         let mut state = journal.inner.lock();
-        let record = encode_entry(Kind::End, &ended(&last)).unwrap();
+        let record = encode_entry(RecordKind::End, &ended(&last)).unwrap();
         let (segment, offset) = journal.inner.append(&mut state, &record).unwrap();
         state.close_request(last.id);
         state.note_end(segment, offset, 0);

@@ -141,7 +141,7 @@ async fn a_connection_given_up_half_way_is_not_used_again() {
     let ledger = PostgresLedger::connect(&settings(server.database.url())).unwrap();
     let pid = async || {
         ledger
-            .run("pid", Limit::Statement, async |client| {
+            .run("pid", PoolLimit::Statement, async |client| {
                 Ok(client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get::<_, i32>(0)?)
             })
             .await
@@ -149,7 +149,7 @@ async fn a_connection_given_up_half_way_is_not_used_again() {
     };
     let first = pid().await;
     assert_eq!(pid().await, first, "a sound connection is used again");
-    let slow = ledger.run("sleep", Limit::Statement, async |client| {
+    let slow = ledger.run("sleep", PoolLimit::Statement, async |client| {
         Ok(client.batch_execute("SELECT pg_sleep(5)").await?)
     });
     tokio::time::timeout(Duration::from_millis(100), slow).await.unwrap_err();
@@ -265,7 +265,7 @@ async fn an_acknowledged_batch_is_on_disk() {
     server.execute(&format!("ALTER DATABASE {name} SET synchronous_commit = off")).await.unwrap();
     let ledger = PostgresLedger::connect(&settings(server.database.url())).unwrap();
     let setting = ledger
-        .run("setting", Limit::Statement, async |client| {
+        .run("setting", PoolLimit::Statement, async |client| {
             Ok(client.query_one("SHOW synchronous_commit", &[]).await?.try_get::<_, String>(0)?)
         })
         .await

@@ -21,7 +21,7 @@ async fn plan(server: &Server, statement: &str) -> String {
     let explain = format!("EXPLAIN (COSTS OFF) {statement}");
     let lines = server
         .ledger
-        .run("explain", Limit::Statement, async |client| {
+        .run("explain", PoolLimit::Statement, async |client| {
             let rows = client.query(&explain, &[]).await?;
             Ok(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>())
         })

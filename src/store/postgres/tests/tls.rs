@@ -8,7 +8,7 @@ async fn encrypted(database: &Database, host: &str, query: &str) -> Result<bool,
     let url = format!("postgresql://tollgate@{host}:{}/{}{query}", port(), database.name);
     let ledger = PostgresLedger::connect(&PostgresSettings::new(url))?;
     ledger
-        .run("ssl", Limit::Statement, async |client| {
+        .run("ssl", PoolLimit::Statement, async |client| {
             let ssl = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
             Ok(client.query_one(ssl, &[]).await?.try_get(0)?)
         })
